@@ -1,0 +1,1 @@
+"""Взаимообмен: the portal with which the schools of a district exchange textbooks."""

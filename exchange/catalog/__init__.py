@@ -1,0 +1,1 @@
+"""The federal list of textbooks, the textbooks themselves and their editions."""

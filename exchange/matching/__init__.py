@@ -1,0 +1,1 @@
+"""The service that proposes who gives what to whom."""
