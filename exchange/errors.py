@@ -9,7 +9,7 @@ from __future__ import annotations
 class DomainError(Exception):
     """A request that the rules refuse; nothing has been stored.
 
-    ``message`` is the msgid, ``parameters`` fill it. ``status`` is the HTTP status the web layer answers with.
+    ``message`` is the msgid, ``parameters`` fill it; ``status`` is the HTTP status of the answer.
     """
 
     status = 422
