@@ -11,8 +11,8 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from exchange.catalog.models import Edition
 from exchange.db import Identified, enum_column
+from exchange.postings.models import Request
 from exchange.schools.models import Holder
-from exchange.stock.models import Request
 from exchange.transfers.rules import Kind
 
 

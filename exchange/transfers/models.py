@@ -9,8 +9,8 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from exchange.catalog.models import Edition
 from exchange.db import Base, Identified, enum_column
+from exchange.postings.models import Offer, Request
 from exchange.schools.models import Holder
-from exchange.stock.models import Offer, Request
 from exchange.transfers.rules import Bearer, Counts, DeclineReason, Kind, Party, State
 
 
