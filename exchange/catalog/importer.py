@@ -1,8 +1,8 @@
 """Reads the federal list from a workbook or a text table and says what happened to every row.
 
-The official table has eleven columns under a header of very long cells; people also send simple tables with one
-fact per column. Both are found by the words of the header, never by position. Nothing is corrected silently:
-what was cleaned beyond spaces and quotes stands in the findings with its row.
+The official table has eleven columns under a header of very long cells; people also send simple tables with
+one fact per column. Both are found by the words of the header, never by position. Nothing is corrected
+silently: what was cleaned beyond spaces and quotes stands in the findings with its row.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class Title:
 
 @dataclass(frozen=True)
 class LastDay:
-    """A cell with a last day: a date, «бессрочно», or neither. ``clean`` is False when it had to be guessed at."""
+    """A cell with a last day: a date, «бессрочно», or neither. ``clean`` is False when it was guessed."""
 
     day: date | None
     perpetual: bool
@@ -123,8 +123,8 @@ class LastDay:
 class ParsedEntry:
     """One entry of the list as read.
 
-    ``grade_from`` and ``grade_to`` are None for vocational schools (СПО) and where no class is named; ``parts`` is
-    the number of volumes of one set; ``raw`` keeps the cells as they stood.
+    ``grade_from`` and ``grade_to`` are None for vocational schools (СПО) and where no class is named;
+    ``parts`` is the number of volumes of one set; ``raw`` keeps the cells as they stood.
     """
 
     row: int
@@ -196,7 +196,7 @@ class ParsedList:
         return tuple(each for each in self.findings if each.severity is not Severity.NOTICE)
 
 
-# --- cells ---------------------------------------------------------------------------------------------------
+# --- cells ---
 
 _INVISIBLE = re.compile(r"[\u00ad\u200b-\u200f\u2060\ufeff]")
 _HYPHENS = str.maketrans({"\u2010": "-", "\u2011": "-", "\u2012": "–", "\u2015": "—", "\u2212": "–"})
@@ -225,7 +225,7 @@ def text_of(value: Value) -> str:
 
 
 def clean_number(text: str) -> str:
-    """Return a number of the list without trailing dots, spaces and doubled dots; empty if it is no number."""
+    """Return a number of the list without spaces, trailing and doubled dots; empty if it is no number."""
     number = re.sub(r"\.+", ".", re.sub(r"\s", "", text)).strip(".")
     return number if re.fullmatch(r"\d{1,4}(\.\d{1,4})*", number) else ""
 
@@ -252,10 +252,18 @@ def clean_grades(text: str) -> Grades | None:
 
 
 _MONTHS = {
-    month: number
-    for number, month in enumerate(
-        "января февраля марта апреля мая июня июля августа сентября октября ноября декабря".split(), start=1
-    )
+    "января": 1,
+    "февраля": 2,
+    "марта": 3,
+    "апреля": 4,
+    "мая": 5,
+    "июня": 6,
+    "июля": 7,
+    "августа": 8,
+    "сентября": 9,
+    "октября": 10,
+    "ноября": 11,
+    "декабря": 12,
 }
 _EXACT_DAY = re.compile(r"(?:до )?(\d{1,2}) ([а-я]+) (\d{4}) (?:года|г\.?)")
 _LOOSE_DAY = re.compile(r"(\d[\d!|lioо]?)\D*?\s([а-я]+)\W*(\d{4})")
@@ -313,6 +321,7 @@ _PUBLISHERS = (
     ("владос", "ВЛАДОС"),
     ("академии наук республики татарстан", "Издательство АН РТ"),
     ("академия наук республики татарстан", "Издательство АН РТ"),
+    ("издательство ан рт", "Издательство АН РТ"),
     ("институт развития образования республики татарстан", "ИРО Республики Татарстан"),
     ("татарское книжное", "Татарское книжное издательство"),
     ("магариф", "Магариф-Вакыт"),
@@ -327,8 +336,9 @@ _PUBLISHERS = (
     ("чувашское", "Чувашское книжное издательство"),
     ("айар", "Айар"),
     ("карачаево-черкесский", "Карачаево-Черкесский РИПКРО"),
+    ("кчрипкро", "Карачаево-Черкесский РИПКРО"),
     ("творческой инициативы", "Фонд творческой инициативы"),
-    ("института развития национальной школы", "Институт развития национальной школы"),
+    ("ирнш", "Институт развития национальной школы"),
     ("институт развития национальной школы", "Институт развития национальной школы"),
     ("бэлиг", "Бэлиг"),
     ("периодика", "Периодика"),
@@ -361,8 +371,9 @@ def _publisher(piece: str) -> str:
 
 
 _OTHERS = re.compile(r",?\s*\bи\s?др(?:угие|\.|\b)\.?", re.IGNORECASE)
-_PART_LABEL = re.compile(r"\b(?:часть|ч\.)\s*\d\s*[:.]\s*", re.IGNORECASE)
+_PART_LABEL = re.compile(r"\b(?:часть|ч\.)\s*\d\s*[:.]?\s*", re.IGNORECASE)
 _EDITED = re.compile(r"[,;/]?\s*\bпод\s+(?:общей\s+|научной\s+)?ред(?:акцией\b|\.)\.?\s*", re.IGNORECASE)
+_RANK = re.compile(r"^(?:академика?|профессора?|проф\.)\s+(?:РА[ОН]\s+)?", re.IGNORECASE)
 _SURNAME_FIRST = re.compile(r"^(.*?\S)\s+((?:[A-ZА-ЯЁ][.\s,-]*){1,3})$")
 _INITIALS_FIRST = re.compile(r"^((?:[A-ZА-ЯЁ]\.\s*){1,3})(\S.+)$")
 
@@ -387,8 +398,8 @@ def clean_authors(text: str) -> Authors:
 
 
 def _people(text: str) -> list[str]:
-    pieces = (piece.strip(" .,") for piece in re.split(r",|\sи\s", text))
-    return [_person(piece) for piece in pieces if piece]
+    pieces = (piece.strip(" .,:") for piece in re.split(r",|\sи\s", text))
+    return [_person(_RANK.sub("", piece)) for piece in pieces if piece]
 
 
 def _person(text: str) -> str:
@@ -414,6 +425,8 @@ _GENITIVES = (
     ("ёвой", "ёва"),
     ("иной", "ина"),
     ("ыной", "ына"),
+    ("ького", "ький"),
+    ("чего", "чий"),
     ("ного", "ный"),
     ("ной", "ная"),
     ("ова", "ов"),
@@ -450,7 +463,8 @@ _PARTS = re.compile(
     re.IGNORECASE,
 )
 _LEVEL = re.compile(
-    r"[:;.,]?\s*\(?\b(базов\w+(?: и углубл[её]нн\w+)?|углубл[её]нн\w+)\s+(?:уров(?:е|н)\w*|обучени\w+|изучени\w+)\)?",
+    r"[:;.,]?\s*\(?\b(базов\w+(?: и углубл[её]нн\w+)?|углубл[её]нн\w+)\s+"
+    r"(?:уров(?:е|н)\w*|обучени\w+|изучени\w+)\)?",
     re.IGNORECASE,
 )
 _CLASS = re.compile(
@@ -459,13 +473,13 @@ _CLASS = re.compile(
     r"(?:\s+дополнительн\w+)?)\s*(?:класс\w*|кл\.)\)?",
     re.IGNORECASE,
 )
-_TEXTBOOK = re.compile(r"[:;.]\s*учеб(?:ник|\.)(?=[\s:;.,(]|$)([^:;(]*)", re.IGNORECASE)
+_TEXTBOOK = re.compile(r"[:;.]\s*учеб(?:ник)?\b\.?(?=[\s:;.,(]|$)([^:;(]*)", re.IGNORECASE)
 # What a «учебник для …» says that tells one book from another.
 _TELLING = re.compile(r"обучени\w+ на|языком обучения|изуча|родн", re.IGNORECASE)
 
 
 def clean_title(text: str) -> Title:
-    """Take a title cell apart: «Русский язык: 2-й класс: учебник: в 2 частях; 14-е издание, переработанное»."""
+    """Take a title cell apart: «Алгебра: 8-й класс: базовый уровень: учебник: в 2 частях; 5-е издание»."""
     rest = clean(text)
     trial = _TRIAL.search(rest) is not None
     rest = _TRIAL.sub("", rest)
@@ -481,16 +495,15 @@ def clean_title(text: str) -> Title:
     if found := _PARTS.search(rest):
         parts = _COUNTS.get(fold(found[1])) or int(found[1])
         rest = rest[: found.start()] + rest[found.end() :]
-    level = Level.UNNAMED
-    if found := _LEVEL.search(rest):
-        level = clean_level(found[1])
-        rest = rest[: found.start()] + rest[found.end() :]
+    level = clean_level(" ".join(_LEVEL.findall(rest)))
+    rest = _LEVEL.sub("", rest)
     grades = None
     if found := _CLASS.search(rest, 1):
         grades = clean_grades(found[0])
         rest = rest[: found.start()] + rest[found.end() :]
     rest = _TEXTBOOK.sub(lambda found: found[0] if _TELLING.search(found[1]) else " ", rest)
     rest = re.sub(r"\(\s*\)", "", rest)
+    rest = rest.replace("(интеллектуальными", "(для обучающихся с интеллектуальными")
     rest = re.sub(r"\s+([:;.,)])", r"\1", " ".join(rest.split()))
     rest = re.sub(r"[:;.,]+([:;.,])", r"\1", rest).strip(" :;,.")
     return Title(rest, grades, level, parts, edition, language, trial)
@@ -507,7 +520,7 @@ def clean_level(text: str) -> Level:
     return Level.BASIC if basic else Level.UNNAMED
 
 
-# --- files ---------------------------------------------------------------------------------------------------
+# --- files ---
 
 Row = tuple[int, list[Value]]
 
@@ -522,8 +535,8 @@ _SUSPICIOUS = "Файл «%(file)s» устроен подозрительно (
 _TOO_LONG = "В файле «%(file)s» больше %(limit)s строк: федеральный перечень таким не бывает."
 _FORMULA = "В файле «%(file)s» есть формулы (лист «%(sheet)s», строка %(row)s). Замените их значениями."
 _NO_HEADER = (
-    "В файле «%(file)s» не нашлась шапка таблицы: нужны столбцы «Порядковый номер учебника», «Наименование учебника» и "
-    "«Автор»."
+    "В файле «%(file)s» не нашлась шапка таблицы: нужны столбцы «Порядковый номер учебника», "
+    "«Наименование учебника» и «Автор»."
 )
 
 
@@ -535,7 +548,7 @@ def _read_bytes(source: BinaryIO, file: str) -> bytes:
 
 
 def _sheets(content: bytes, file: str) -> Iterator[tuple[str, Iterator[Row]]]:
-    """Yield the sheets of a workbook, or the one table of a text file, by what the content is, not by its name."""
+    """Yield the sheets of a workbook, or the one table of a text file: the content decides, not the name."""
     start = content[:1024].lstrip()
     if start.startswith(b"PK\x03\x04"):
         yield from _workbook(content, file)
@@ -627,15 +640,15 @@ def _sheet_rows(sheet: Iterable[object], name: str, file: str) -> Iterator[Row]:
 def _check_archive(content: bytes, file: str) -> None:
     """Refuse an archive that would not stay small: judged by its directory first, then by a bounded reading.
 
-    The sizes in the directory may lie, so that every member is also read once, at most to its stated size, and its
-    tags are counted before anything builds objects of them.
+    The sizes in the directory may lie, so that every member is also read once, at most to its stated size,
+    and its tags are counted before anything builds objects of them.
     """
 
     def refuse(reason: str) -> Invalid:
         return Invalid(_SUSPICIOUS, file=file, reason=reason)
 
-    # Office programs write the end record last, without a comment, and never need the 64-bit form. Holding the
-    # file to that bounds the directory before it is read.
+    # Office programs write the end record last, without a comment, and never need the 64-bit form. Holding
+    # the file to that bounds the directory before it is read.
     end = content[-22:]
     if end[:4] != b"PK\x05\x06" or content[-42:-38] == b"PK\x06\x07":
         raise refuse("оглавление архива не на месте")
@@ -683,7 +696,7 @@ def _check_archive(content: bytes, file: str) -> None:
         raise Invalid(_NOT_A_TABLE, file=file) from error
 
 
-# --- the table -----------------------------------------------------------------------------------------------
+# --- the table ---
 
 # A column is known by how its header begins, the longer beginning first.
 _HEADERS = (
@@ -749,9 +762,9 @@ def read_list(
 ) -> ParsedList:
     """Read a federal list from ``source``, a binary stream of the file named ``file``.
 
-    ``order``, ``edition`` and ``appendix`` say what the file itself does not say; a row that names another order
-    than ``order`` is listed, not imported. Raises Invalid, with one sentence for the reader, when the file is not
-    a table or is not safe to open.
+    ``order``, ``edition`` and ``appendix`` say what the file itself does not say; a row that names another
+    order than ``order`` is listed, not imported. Raises Invalid, with one sentence for the reader, when the
+    file is not a table or is not safe to open.
     """
     content = _read_bytes(source, file)
     reading = _Reading(order, edition, appendix)
@@ -762,11 +775,20 @@ def read_list(
     return reading.result()
 
 
-_REMARK = re.compile(r"\s*\((с 1 сентября \d{4}\s?г?\.?[^()]*(?:\([^()]*\)[^()]*)*)\)?\s*\.?$", re.IGNORECASE)
+_REMARK = re.compile(
+    r"\s*\(с 1 сентября \d{4}\s?г?(?:ода)?\.?\s*[–—-]\s*([^()]*(?:\([^()]*\)[^()]*)*)\)?\s*\.?$",
+    re.IGNORECASE,
+)
 _KIND = re.compile(r"\s*\((уровень образования|предметная область|учебный предмет)\)\s*\.?", re.IGNORECASE)
 _LEVELS_OF_EDUCATION = ("начальное общее", "основное общее", "среднее общее", "обучающиеся ")
 _APPENDIX = re.compile(r"^приложени[ея]\s*(?:№\s*)?([12])\b")
 _ORDER = re.compile(r"^(?:приказ\s*)?(?:№\s*)?(\d+)(?:\s*[/,]?\s*(?:ред\.?\s*)?(\d+))?(?:\s*-\s*п([12]))?$")
+
+
+def _without_remark(text: str) -> tuple[str, str]:
+    """Split off «(с 1 сентября 2024 г. – Труд (технология))»: the name and the name it has since then."""
+    found = _REMARK.search(text)
+    return (text[: found.start()], found[1].strip()) if found else (text, "")
 
 
 @dataclass
@@ -885,8 +907,8 @@ class _Reading:
     def _heading(self, number: str, text: str) -> None:
         place = self._place
         kind = fold(found[1]) if (found := _KIND.search(text)) else ""
-        alias = clean(found[1]) if (found := _REMARK.search(text)) else ""
-        name = _KIND.sub("", _REMARK.sub("", text)).strip(" .")
+        name, alias = _without_remark(text)
+        name = _KIND.sub("", name).strip(" .")
         folded = fold(name)
         if kind == "учебный предмет":
             place.subject, place.subject_number, place.alias = name, number, alias
@@ -989,7 +1011,11 @@ class _Reading:
     ) -> ParsedEntry:
         place = self._place
         section = clean(raw.get("section", "")) or place.section
-        subject = clean(raw.get("subject", "")) or place.subject
+        area, subject, alias = place.area, place.subject, place.alias
+        if written := clean(raw.get("subject_area", "")):
+            area = _without_remark(written)[0]
+        if written := clean(raw.get("subject", "")):
+            subject, alias = _without_remark(written)
         special = place.special_needs or fold(raw.get("special_needs", "")) in {
             "да",
             "овз",
@@ -1022,9 +1048,9 @@ class _Reading:
             appendix=appendix,
             number=self._number(row, values.get("number"), place),
             section=section,
-            subject_area=clean(raw.get("subject_area", "")) or place.area,
+            subject_area=area,
             subject=subject,
-            subject_alias=place.alias,
+            subject_alias=alias,
             title=title.text,
             authors=authors.names,
             editors=authors.editors,
@@ -1138,7 +1164,7 @@ def _is_vocational(raw: Mapping[str, str]) -> bool:
     return "спо" in fold(raw.get("grades", "")).split()
 
 
-# --- what would change ---------------------------------------------------------------------------------------
+# --- what would change ---
 
 COMPARED = (
     "title",
@@ -1167,7 +1193,7 @@ COMPARED = (
 
 @dataclass(frozen=True)
 class ExistingEntry:
-    """An entry as stored. ``ref`` is whatever the caller wants back; ``excluded`` when it has left the list."""
+    """An entry as stored. ``ref`` is the caller's own handle; ``excluded`` when it has left the list."""
 
     ref: object
     order: str
@@ -1200,7 +1226,7 @@ class ExistingEntry:
 
 @dataclass(frozen=True)
 class FieldChange:
-    """One fact before and after; ``field`` is a name of COMPARED, or «excluded» for an entry that came back."""
+    """One fact before and after; ``field`` is one of COMPARED, or «excluded» for an entry that came back."""
 
     field: str
     before: object
@@ -1318,9 +1344,9 @@ def _shown(value: object) -> str:
 def compare(parsed: ParsedList, existing: Iterable[ExistingEntry], *, whole: bool = True) -> Report:
     """Say what importing ``parsed`` over ``existing`` would do, without doing it.
 
-    Entries are matched by order, edition, appendix and number; where several books share one number (it happens
-    in the real list) or have none, by the book. An entry is excluded when its appendix of its order is in the
-    file and it is not; with ``whole=False`` (a table of additions, an amending order) nothing is.
+    Entries are matched by order, edition, appendix and number; where several books share one number (it
+    happens in the real list) or have none, by the book. An entry is excluded when its appendix of its order
+    is in the file and it is not; with ``whole=False`` (a table of additions, an amending order) nothing is.
     """
     stored: dict[tuple[str, str, int, str], list[ExistingEntry]] = {}
     for each in existing:
@@ -1360,7 +1386,7 @@ def compare(parsed: ParsedList, existing: Iterable[ExistingEntry], *, whole: boo
 def _paired(
     entries: Sequence[ParsedEntry], candidates: Sequence[ExistingEntry], *, by_place: bool
 ) -> Iterator[tuple[ParsedEntry, ExistingEntry | None]]:
-    """Pair entries with stored ones of the same number: the fewest changes first, then, ``by_place``, the rest."""
+    """Pair entries with stored ones of the same number: equal ones first, then, ``by_place``, the rest."""
     free = list(candidates)
     waiting: list[ParsedEntry] = []
     for wanted in (_facts_of, _book_of):

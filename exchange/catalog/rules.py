@@ -1,7 +1,7 @@
 """What the federal list says about a book: may it be used, may it be bought, and is it the same book.
 
-Sources: the Education Act (273-ФЗ, article 18) and the orders that approve the list (858 of 21.09.2022, 769 of
-05.11.2024). Appendix 1 names what may be used and bought, each with the last day of its expert opinion;
+Sources: the Education Act (273-ФЗ, article 18) and the orders that approve the list (858 of 21.09.2022, 769
+of 05.11.2024). Appendix 1 names what may be used and bought, each with the last day of its expert opinion;
 appendix 2 names what has been excluded, each with the last day on which it may still be taught from.
 """
 
@@ -149,9 +149,9 @@ class Verdict:
 def legality(listings: Iterable[Listing], on: date, school_year: SchoolYear | None = None) -> Verdict:
     """Decide whether one book may be used through ``school_year`` and bought, as seen on ``on``.
 
-    ``listings`` are all the places of that one book. The newest order in force that names the book decides; the
-    day that counts is ``on``, moved into the school year when it lies outside (next year is judged as of its
-    first day). A last day on 31 August of the school year means that this year is the last one.
+    ``listings`` are all the places of that one book. The newest order in force that names the book decides;
+    the day that counts is ``on``, moved into the school year when it lies outside (next year is judged as of
+    its first day). A last day on 31 August of the school year means that this year is the last one.
     """
     year = school_year or SchoolYear.of(on)
     day = min(max(on, year.first_day), year.last_day)
@@ -199,8 +199,8 @@ def _judge(listing: Listing, day: date, year: SchoolYear) -> Verdict:
 def _judge_allowed(listing: Listing, day: date, year: SchoolYear, named: dict[str, str]) -> Verdict:
     """Judge an entry of appendix 1: it is usable for as long as it stands there.
 
-    The end of the expert opinion does not stop the lessons: the book goes to appendix 2 with a date of its own.
-    It does stop the buying.
+    The end of the expert opinion does not stop the lessons: the book goes to appendix 2 with a date of its
+    own. It does stop the buying.
     """
     if listing.excluded_on is not None and listing.excluded_on <= year.last_day:
         last = listing.excluded_on - timedelta(days=1)
@@ -214,8 +214,8 @@ def _judge_allowed(listing: Listing, day: date, year: SchoolYear, named: dict[st
     named["date"] = _written(until)
     if until < day:
         message = (
-            "Входит в федеральный перечень (приказ %(order)s), но срок экспертного заключения истёк %(date)s: "
-            "закупать нельзя."
+            "Входит в федеральный перечень (приказ %(order)s), но срок экспертного заключения истёк "
+            "%(date)s: закупать нельзя."
         )
         return Verdict(Legality.ALLOWED, until, listing.title, False, message, named)
     message = "Входит в федеральный перечень (приказ %(order)s), экспертное заключение до %(date)s."
@@ -240,22 +240,24 @@ def _written(day: date | None) -> str:
     return f"{day:%d.%m.%Y}" if day else ""
 
 
-# Houses whose textbooks passed to «Просвещение»: the cover of one and the same book may show either name.
+# Houses whose textbooks were carried on by another one under the same covers.
 PUBLISHER_GROUPS = {
-    "дрофа": "Просвещение",
-    "вентана-граф": "Просвещение",
-    "бином. лаборатория знаний": "Просвещение",
-    "ассоциация 21 век": "Просвещение",
-    "развивающее обучение": "Просвещение",
-    "астрель": "Просвещение",
+    "астрель": "Дрофа",
     "вако": "Вита-Пресс",
 }
+_SUCCESSOR = "Просвещение"
 
 
 def publisher_group(publishers: Sequence[str]) -> str:
-    """Return the one name under which the books of ``publishers`` are the same books."""
-    groups = sorted({PUBLISHER_GROUPS.get(fold(name), name) for name in publishers})
-    return groups[0] if len(groups) == 1 else "; ".join(groups)
+    """Return the one name under which the books of ``publishers`` are the same books.
+
+    «Дрофа; Просвещение» is a book of «Дрофа» that «Просвещение» carries on, and its cover may show either; it
+    is not one of the books that «Просвещение» had of its own on the same subject and by the same author.
+    """
+    groups = dict.fromkeys(PUBLISHER_GROUPS.get(fold(name), name) for name in publishers)
+    if len(groups) > 1:
+        groups.pop(_SUCCESSOR, None)
+    return "; ".join(groups)
 
 
 def author_key(name: str) -> str:
@@ -281,9 +283,9 @@ def identity(
 ) -> str:
     """Return the key of a book: equal for the same book in other orders and appendices, else different.
 
-    Made of the lead author and two co-authors (orders name three and «и другие»), subject and title, class, level,
-    publisher group, whether the edition is a reworked one («переработанное», for the standards of 2021 and later),
-    language and special needs. The number in the list is not part of it: every order renumbers.
+    Made of the lead author and two co-authors (orders name three and «и другие»), subject and title, class,
+    level, publisher group, whether the edition is a reworked one («переработанное», for the standards of 2021
+    and later), language and special needs. The number in the list is not part of it: every order renumbers.
     """
     names = [author_key(name) for name in authors[:3]]
     people = "+".join(names[:1] + sorted(names[1:]))
