@@ -1,0 +1,73 @@
+"""``flask exchange …``: what is done from the command line."""
+
+from __future__ import annotations
+
+import click
+from flask import Flask, current_app
+from flask.cli import AppGroup
+
+from exchange.clock import Clock
+from exchange.db import in_unit
+from exchange.errors import DomainError
+from exchange.ledger import services as ledger
+from exchange.schools import services as schools
+from exchange.schools.rules import Role
+
+group = AppGroup("exchange", help="Commands of the textbook exchange.")
+
+
+def init_cli(app: Flask) -> None:
+    """Attach the commands."""
+    app.cli.add_command(group)
+
+
+def clock() -> Clock:
+    """Return the application's clock."""
+    result: Clock = current_app.extensions["clock"]
+    return result
+
+
+@group.command("init")
+@click.option("--district", prompt="Район («Балахтинский район»)", help="Name of the district.")
+@click.option("--office", prompt="Управление образования (полное название)", help="Its education office.")
+@click.option("--region", prompt="Регион", help="The region it is in.")
+@click.option("--timezone", prompt="Часовой пояс", default="Asia/Krasnoyarsk", help="IANA time zone.")
+@click.option("--login", prompt="Логин первого методиста", help="Login of the first methodist.")
+@click.option("--name", prompt="Фамилия, имя, отчество", help="Full name of the first methodist.")
+@click.password_option("--password", prompt="Пароль", confirmation_prompt="Пароль ещё раз")
+def init(
+    district: str, office: str, region: str, timezone: str, login: str, name: str, password: str
+) -> None:
+    """Make a district and its first methodist, who invites everybody else."""
+    try:
+        password_hash = schools.hash_password(password)
+
+        def work() -> None:
+            made = schools.make_district(name=district, office=office, region=region, timezone=timezone)
+            schools.make_user(
+                district_id=made.id,
+                login=login,
+                full_name=name,
+                password_hash=password_hash,
+                role=Role.METHODIST,
+                clock=clock(),
+            )
+
+        in_unit(work)
+    except DomainError as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(f"Готово: {district}. Войдите на портал как «{login}».")
+
+
+@group.command("verify")
+def verify() -> None:
+    """Derive every balance anew from the ledger and report differences; repair nothing."""
+    differences = ledger.verify()
+    for difference in differences:
+        click.echo(
+            f"издание {difference.edition_id}, владелец {difference.owner_id}, держатель "
+            f"{difference.holder_id}: остаток {difference.balance}, по движениям {difference.ledger}"
+        )
+    if differences:
+        raise click.ClickException(f"Книги не сходятся: расхождений {len(differences)}.")
+    click.echo("Книги сходятся.")

@@ -1,0 +1,1 @@
+"""The first screen: each person's jobs and what waits for them."""

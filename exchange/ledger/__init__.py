@@ -1,0 +1,1 @@
+"""Double entry for copies: every count is a sum over one append-only ledger."""

@@ -1,0 +1,183 @@
+"""Writes movements, keeps balances and promises, and checks that the books agree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from exchange.clock import Clock
+from exchange.db import db, insert_if_absent
+from exchange.errors import Invalid
+from exchange.ledger.models import Balance, Movement, MovementLine
+from exchange.ledger.rules import Line, MovementKind, net
+from exchange.schools.models import Holder, User
+from exchange.schools.rules import HolderKind
+
+NOT_ENOUGH = "Свободных экземпляров не хватает: нужно %(needed)s, свободно %(free)s. Уменьшите количество."
+
+
+def post(
+    kind: MovementKind,
+    lines: Iterable[Line],
+    *,
+    by: User,
+    clock: Clock,
+    district_id: int,
+    transfer_id: int | None = None,
+    document: str = "",
+    reason: str = "",
+) -> Movement:
+    """Write one movement and bring the balances up to date.
+
+    Raises ``Invalid`` when an account would fall below what is promised from it (or below zero).
+    """
+    netted = net(lines)
+    movement = Movement(
+        district_id=district_id,
+        at=clock.now(),
+        kind=kind,
+        by_id=by.id,
+        transfer_id=transfer_id,
+        document=document,
+        reason=reason,
+    )
+    movement.lines = [
+        MovementLine(
+            edition_id=line.edition_id, owner_id=line.owner_id, holder_id=line.holder_id, copies=line.copies
+        )
+        for line in netted
+    ]
+    db.session.add(movement)
+    db.session.flush()
+    sources = _sources(district_id)
+    for balance_id, line in _accounts([line for line in netted if line.holder_id not in sources]):
+        _change(balance_id, line.copies)
+    return movement
+
+
+def promise(lines: Iterable[Line]) -> None:
+    """Promise ``copies`` of each account; a negative number frees a promise.
+
+    One conditional UPDATE per account, in ascending id: two people cannot promise the same copy.
+    Raises ``Invalid`` when fewer are free.
+    """
+    for balance_id, line in _accounts(list(lines)):
+        result = db.session.execute(
+            sa.update(Balance)
+            .where(
+                Balance.id == balance_id,
+                Balance.copies - Balance.promised >= line.copies,
+                Balance.promised + line.copies >= 0,
+            )
+            .values(promised=Balance.promised + line.copies)
+            .execution_options(synchronize_session=False)
+        )
+        if not result.rowcount:  # type: ignore[attr-defined]
+            _refuse(balance_id, line.copies)
+
+
+def free_copies(*, owner_id: int, holder_id: int, edition_id: int) -> int:
+    """Return how many copies of the account are neither promised nor gone."""
+    return (
+        db.session.scalar(
+            sa.select(Balance.copies - Balance.promised).where(
+                Balance.owner_id == owner_id,
+                Balance.holder_id == holder_id,
+                Balance.edition_id == edition_id,
+            )
+        )
+        or 0
+    )
+
+
+def technical(district_id: int, kind: HolderKind) -> int:
+    """Return the id of the district's technical account (transit, disputed, source, written off)."""
+    return db.session.scalars(
+        sa.select(Holder.id).where(Holder.district_id == district_id, Holder.kind == kind)
+    ).one()
+
+
+@dataclass(frozen=True)
+class Difference:
+    """An account whose balance is not the sum of its movements."""
+
+    owner_id: int
+    holder_id: int
+    edition_id: int
+    balance: int
+    ledger: int
+
+
+def verify() -> list[Difference]:
+    """Derive every balance anew from the ledger and return those that differ; repairs nothing."""
+    accounts = (MovementLine.owner_id, MovementLine.holder_id, MovementLine.edition_id)
+    derived = {
+        (owner, holder, edition): int(copies)
+        for owner, holder, edition, copies in db.session.execute(
+            sa.select(*accounts, sa.func.sum(MovementLine.copies))
+            .join(Holder, Holder.id == MovementLine.holder_id)
+            .where(Holder.kind != HolderKind.SOURCE)
+            .group_by(*accounts)
+        )
+    }
+    kept = {
+        (owner, holder, edition): copies
+        for owner, holder, edition, copies in db.session.execute(
+            sa.select(Balance.owner_id, Balance.holder_id, Balance.edition_id, Balance.copies)
+        )
+    }
+    return [
+        Difference(*account, balance=kept.get(account, 0), ledger=derived.get(account, 0))
+        for account in sorted(kept.keys() | derived.keys())
+        if kept.get(account, 0) != derived.get(account, 0)
+    ]
+
+
+def _sources(district_id: int) -> set[int]:
+    return set(
+        db.session.scalars(
+            sa.select(Holder.id).where(Holder.district_id == district_id, Holder.kind == HolderKind.SOURCE)
+        )
+    )
+
+
+def _accounts(lines: list[Line]) -> list[tuple[int, Line]]:
+    """Return each line with the id of its balance, in ascending id; make balances that are not there."""
+    found: list[tuple[int, Line]] = []
+    for line in lines:
+        where = sa.select(Balance.id).where(
+            Balance.owner_id == line.owner_id,
+            Balance.holder_id == line.holder_id,
+            Balance.edition_id == line.edition_id,
+        )
+        balance_id = db.session.scalar(where)
+        if balance_id is None:
+            insert_if_absent(
+                Balance,
+                owner_id=line.owner_id,
+                holder_id=line.holder_id,
+                edition_id=line.edition_id,
+                copies=0,
+                promised=0,
+            )
+            balance_id = db.session.scalars(where).one()
+        found.append((balance_id, line))
+    return sorted(found, key=lambda pair: pair[0])
+
+
+def _change(balance_id: int, copies: int) -> None:
+    result = db.session.execute(
+        sa.update(Balance)
+        .where(Balance.id == balance_id, Balance.copies + copies >= Balance.promised)
+        .values(copies=Balance.copies + copies)
+        .execution_options(synchronize_session=False)
+    )
+    if not result.rowcount:  # type: ignore[attr-defined]
+        _refuse(balance_id, -copies)
+
+
+def _refuse(balance_id: int, needed: int) -> None:
+    free = db.session.scalar(sa.select(Balance.copies - Balance.promised).where(Balance.id == balance_id))
+    raise Invalid(NOT_ENOUGH, needed=needed, free=free)

@@ -1,0 +1,76 @@
+"""Tables of the plans that the matching service makes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from exchange.catalog.models import Edition
+from exchange.db import Identified, enum_column
+from exchange.postings.models import Request
+from exchange.schools.models import Holder
+from exchange.transfers.rules import Kind
+
+
+class PlanState(StrEnum):
+    """Who can see a plan."""
+
+    DRAFT = "draft"
+    """The methodist alone."""
+    PUBLISHED = "published"
+    DISCARDED = "discarded"
+
+
+class Plan(Identified):
+    """One answer of the matching service for a district, with the figures it is judged by."""
+
+    __tablename__ = "plan"
+
+    district_id: Mapped[int] = mapped_column(sa.ForeignKey("district.id"), index=True)
+    state: Mapped[PlanState] = mapped_column(enum_column(PlanState), default=PlanState.DRAFT)
+    version: Mapped[int] = mapped_column(default=1)
+    created_at: Mapped[datetime]
+    created_by_id: Mapped[int] = mapped_column(sa.ForeignKey("user_account.id"))
+    published_at: Mapped[datetime | None]
+    figures: Mapped[dict[str, Any]]
+    """Coverage, trips and kilometres of the plan, of the best possible and of the baseline; seconds."""
+    uncovered: Mapped[list[Any]]
+    """Needs that stay open: ``{request_id, copies, reason, parameters}``."""
+
+    lines: Mapped[list[PlanLine]] = relationship(
+        back_populates="plan", order_by="PlanLine.giver_id, PlanLine.taker_id, PlanLine.id"
+    )
+
+    __mapper_args__ = {"version_id_col": version}
+
+
+class PlanLine(Identified):
+    """One proposal of a plan: so many copies of an edition from a giver for a request."""
+
+    __tablename__ = "plan_line"
+    __table_args__ = (sa.CheckConstraint("copies > 0", name="copies"),)
+
+    plan_id: Mapped[int] = mapped_column(sa.ForeignKey("plan.id"), index=True)
+    giver_id: Mapped[int] = mapped_column(sa.ForeignKey("holder.id"))
+    taker_id: Mapped[int] = mapped_column(sa.ForeignKey("holder.id"))
+    edition_id: Mapped[int] = mapped_column(sa.ForeignKey("edition.id"))
+    owner_id: Mapped[int] = mapped_column(sa.ForeignKey("holder.id"))
+    request_id: Mapped[int] = mapped_column(sa.ForeignKey("request.id"))
+    offer_id: Mapped[int | None] = mapped_column(sa.ForeignKey("offer.id"))
+    """``None`` where the fund gives: what it has is offered without a posting."""
+    kind: Mapped[Kind] = mapped_column(enum_column(Kind))
+    copies: Mapped[int]
+    km: Mapped[float]
+    locked: Mapped[bool] = mapped_column(default=False)
+    removed: Mapped[bool] = mapped_column(default=False)
+    reason: Mapped[str] = mapped_column(sa.String(500))
+
+    plan: Mapped[Plan] = relationship(back_populates="lines")
+    giver: Mapped[Holder] = relationship(foreign_keys=[giver_id])
+    taker: Mapped[Holder] = relationship(foreign_keys=[taker_id])
+    edition: Mapped[Edition] = relationship()
+    request: Mapped[Request] = relationship()

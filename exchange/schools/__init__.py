@@ -1,0 +1,1 @@
+"""Districts, schools, the reserve fund as a holder, people and their roles."""

@@ -1,0 +1,1 @@
+"""What a school has, what it can spare and what it lacks."""

@@ -1,0 +1,1 @@
+"""A shipment from one giver to one taker, from proposal to settlement."""

@@ -1,0 +1,102 @@
+"""The base of every form, and how a refusal is shown at its field."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any
+
+from flask import request
+from flask_babel import gettext, lazy_gettext
+from flask_wtf import FlaskForm
+from wtforms import Field, StringField
+from wtforms.validators import ValidationError
+
+from exchange.db import db
+from exchange.errors import DomainError, Invalid
+
+
+class Form(FlaskForm):  # type: ignore[misc]
+    """A form. CSRF and the action key are not its fields: ``guards()`` in the template adds both."""
+
+    class Meta:
+        """Settings of WTForms."""
+
+        csrf = False
+
+    def refuse(self, error: DomainError) -> None:
+        """Undo what was half done and show ``error`` at its field, or above the form."""
+        db.session.rollback()
+        text = gettext(error.message, **error.parameters)
+        name = getattr(error, "field", None)
+        if name and name in self:
+            field = self[name]
+            field.errors = [*field.errors, text]
+        else:
+            self.form_errors.append(text)
+
+
+class RussianDateField(StringField):  # type: ignore[misc]
+    """A date typed as дд.мм.гггг (or picked, which browsers send as гггг-мм-дд)."""
+
+    data: Any
+
+    def _value(self) -> str:
+        if self.raw_data:
+            return str(self.raw_data[0])
+        return f"{self.data:%d.%m.%Y}" if isinstance(self.data, date) else ""
+
+    def process_formdata(self, valuelist: Sequence[str]) -> None:
+        """Read the text; an empty one is ``None``."""
+        text = valuelist[0].strip() if valuelist else ""
+        self.data = None
+        if not text:
+            return
+        for pattern in ("%d.%m.%Y", "%d.%m.%y", "%Y-%m-%d"):
+            try:
+                self.data = datetime.strptime(text, pattern).date()  # noqa: DTZ007
+            except ValueError:
+                continue
+            return
+        raise ValueError(gettext("Дата не понята: «%(text)s». Напишите, например, 20.06.2027.", text=text))
+
+
+class CopiesField(StringField):  # type: ignore[misc]
+    """A whole number of copies, not negative; spaces inside are allowed («1 251»)."""
+
+    data: Any
+
+    def _value(self) -> str:
+        if self.raw_data:
+            return str(self.raw_data[0])
+        return "" if self.data is None else str(self.data)
+
+    def process_formdata(self, valuelist: Sequence[str]) -> None:
+        """Read the number; an empty text is ``None``."""
+        text = "".join((valuelist[0] if valuelist else "").split())
+        self.data = None
+        if not text:
+            return
+        if not text.isdecimal() or len(text) > 6:
+            raise ValueError(gettext("Нужно целое число экземпляров, например 12."))
+        self.data = int(text)
+
+
+class Filled:
+    """Validator: something must be entered. Says so itself, so that the browser does not block first."""
+
+    def __init__(self, message: str | None = None) -> None:
+        self.message = message
+
+    def __call__(self, form: Form, field: Field) -> None:
+        """Raise ``ValidationError`` when the field is empty."""
+        if field.data in (None, "") and not field.errors:
+            raise ValidationError(self.message or lazy_gettext("Заполните это поле."))
+
+
+def seen_version() -> int | None:
+    """Return the version of the object the submitted form was rendered from."""
+    text = request.form.get("_version", "")
+    if text and not text.isdecimal():
+        raise Invalid("Форма повреждена. Обновите страницу.")
+    return int(text) if text else None

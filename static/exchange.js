@@ -1,0 +1,49 @@
+// Everything works without this file. It keeps the focus on what changed and says when the line is down.
+(function () {
+  "use strict";
+
+  function focusOn(element) {
+    var target = element.querySelector("#errors, [autofocus]") || element;
+    if (!target.matches("a[href], button, input, select, textarea, [tabindex]")) {
+      target = target.querySelector("input:not([type=hidden]), select, textarea, button, a[href]") || target;
+    }
+    if (!target.matches("a[href], button, input, select, textarea, [tabindex]")) {
+      target.setAttribute("tabindex", "-1");
+    }
+    target.focus({ preventScroll: false });
+    if (target.select && target.type !== "search") { target.select(); }
+  }
+
+  // After a swap that took the focused control away, the focus goes to what replaced it, not to the page.
+  document.addEventListener("htmx:afterSettle", function (event) {
+    if (document.activeElement === document.body && event.detail.elt && event.detail.elt.isConnected) {
+      focusOn(event.detail.elt);
+    }
+  });
+
+  var offline = function () { document.getElementById("offline").hidden = false; };
+  var online = function () { document.getElementById("offline").hidden = true; };
+  document.addEventListener("htmx:sendError", offline);
+  document.addEventListener("htmx:timeout", offline);
+  document.addEventListener("htmx:responseError", offline);
+  document.addEventListener("htmx:afterOnLoad", online);
+
+  // The same form is not sent twice by an impatient hand; the server refuses repeats anyway.
+  document.addEventListener("submit", function (event) {
+    var form = event.target;
+    if (form.method === "post" && !form.hasAttribute("hx-post")) {
+      window.setTimeout(function () {
+        form.querySelectorAll("button").forEach(function (button) { button.disabled = true; });
+      }, 0);
+    }
+  });
+  window.addEventListener("pageshow", function (event) {
+    if (event.persisted) {
+      document.querySelectorAll("button:disabled").forEach(function (button) { button.disabled = false; });
+    }
+  });
+
+  document.addEventListener("click", function (event) {
+    if (event.target.closest("[data-print]")) { window.print(); }
+  });
+})();

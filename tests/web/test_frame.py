@@ -1,0 +1,56 @@
+"""The frame of every page: sign-in, errors, repeats."""
+
+from __future__ import annotations
+
+from exchange.clock import FrozenClock
+from exchange.schools import services as schools
+from tests.conftest import SignIn
+from tests.factories import World
+
+
+def test_a_stranger_is_led_to_sign_in(app, world: World) -> None:
+    answer = app.test_client().get("/")
+    assert answer.status_code == 303
+    assert answer.location.startswith("/sign-in")
+
+
+def test_htmx_without_a_session_is_led_to_sign_in(app, world: World) -> None:
+    answer = app.test_client().get("/", headers={"HX-Request": "true"})
+    assert answer.status_code == 204
+    assert answer.headers["HX-Redirect"].startswith("/sign-in")
+
+
+def test_sign_in_with_a_password(app, world: World, clock: FrozenClock) -> None:
+    from exchange.db import unit_of_work
+
+    with unit_of_work():
+        schools.set_password(schools.hash_password("длинный пароль"), by=world.donor, clock=clock)
+    client = app.test_client()
+    assert client.post("/sign-in", data={"login": "donor", "password": "не тот пароль"}).status_code == 422
+    assert client.post("/sign-in", data={"login": " DONOR ", "password": "длинный пароль"}).status_code == 303
+    assert client.get("/").status_code == 200
+
+
+def test_too_many_tries_must_wait(app, world: World, clock: FrozenClock) -> None:
+    client = app.test_client()
+    for _ in range(5):
+        assert client.post("/sign-in", data={"login": "donor", "password": "x"}).status_code == 422
+    assert client.post("/sign-in", data={"login": "donor", "password": "x"}).status_code == 429
+    clock.advance(minutes=16)
+    assert client.post("/sign-in", data={"login": "donor", "password": "x"}).status_code == 422
+
+
+def test_a_missing_page_is_a_sentence(world: World, sign_in: SignIn) -> None:
+    answer = sign_in(world.donor).get("/nowhere")
+    assert answer.status_code == 404
+    assert "Такой страницы нет" in answer.text
+
+
+def test_deactivation_ends_the_session(app, world: World, sign_in: SignIn, clock: FrozenClock) -> None:
+    from exchange.db import unit_of_work
+
+    client = sign_in(world.donor)
+    assert client.get("/").status_code == 200
+    with unit_of_work():
+        schools.set_active(world.donor.id, False, by=world.methodist, clock=clock)
+    assert client.get("/").status_code == 303
