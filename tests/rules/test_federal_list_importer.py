@@ -584,6 +584,7 @@ def test_a_rewritten_good_workbook_is_still_good() -> None:
         ("просто текст".encode(), "шапка"),
         (GOOD[:-200], "подозрительно"),
         (GOOD + b"\0" * 22, "подозрительно"),
+        (GOOD[:-22] + b"PK\x06\x07" + b"\0" * 16 + GOOD[-22:], "подозрительно"),
     ],
 )
 def test_anything_else_is_refused_in_one_sentence(content: bytes, word: str) -> None:
