@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import date, timedelta
 from enum import StrEnum
+
+from exchange.errors import Invalid, WrongMoment
 
 
 class OfferKind(StrEnum):
@@ -21,6 +25,13 @@ class PostingState(StrEnum):
     OPEN = "open"
     WITHDRAWN = "withdrawn"
     EXPIRED = "expired"
+
+
+STATE_NAMES = {
+    PostingState.OPEN: "на доске",
+    PostingState.WITHDRAWN: "отозвано",
+    PostingState.EXPIRED: "срок вышел",
+}
 
 
 class ShortageReason(StrEnum):
@@ -43,3 +54,129 @@ SHORTAGE_NAMES = {
 
 EXPIRY_WARNING_DAYS = 7
 """Days before the end of a posting at which its school is reminded."""
+
+OLDEST_YEAR = 1990
+"""The oldest year of printing the catalogue knows."""
+LONGEST_DAYS = 366
+"""A posting may stay open for a year at most, so that the board tells what is so now."""
+
+
+def free_to_offer(*, unpromised: int, worn: int, offered: int, asked: int) -> int:
+    """Return the own copies a school could still offer; never negative.
+
+    ``unpromised`` copies of its own are on the shelf and promised to nobody; of them ``worn`` are unfit,
+    ``offered`` stand in open offers and can still be asked for, ``asked`` have been asked for but not agreed.
+    """
+    return max(0, unpromised - worn - offered - asked)
+
+
+def check_offer(
+    *,
+    copies: int,
+    kind: OfferKind,
+    due_back: date | None,
+    available_from: date | None,
+    expires_on: date,
+    today: date,
+) -> date | None:
+    """Check that the terms of an offer fit together; return the day of return (none for a permanent one).
+
+    Raises ``Invalid`` naming the field.
+    """
+    if copies <= 0:
+        raise Invalid("Укажите, сколько экземпляров: хотя бы один.", field="copies")
+    check_expiry(expires_on, today=today)
+    if available_from is not None and available_from > expires_on:
+        raise Invalid(
+            "Отдать можно с %(start)s, а с доски излишек снимется раньше: %(end)s.",
+            field="available_from",
+            start=written(available_from),
+            end=written(expires_on),
+        )
+    if kind is OfferKind.PERMANENT:
+        return None
+    if due_back is None:
+        raise Invalid("Напишите, до какого числа даёте.", field="due_back")
+    if due_back <= max(today, available_from or today):
+        raise Invalid("День возврата должен быть позже дня передачи.", field="due_back")
+    return due_back
+
+
+def check_request(
+    copies_by_part: Mapping[int, int],
+    *,
+    parts: int,
+    needed_by: date | None,
+    year_from: int | None,
+    expires_on: date,
+    today: date,
+) -> dict[int, int]:
+    """Check a request; return the copies wanted of each part, without zeros, in the order of the parts.
+
+    Raises ``Invalid`` naming the field.
+    """
+    wanted = {part: copies for part, copies in sorted(copies_by_part.items()) if copies}
+    if not wanted or min(wanted.values()) < 0:
+        raise Invalid("Укажите, сколько экземпляров: хотя бы один.", field="copies")
+    if min(wanted) < 1 or max(wanted) > parts:
+        raise Invalid("Такой части у этого учебника нет.", field="copies")
+    check_expiry(expires_on, today=today)
+    if needed_by is not None and needed_by < today:
+        raise Invalid("Этот день уже прошёл.", field="needed_by")
+    if year_from is not None and not OLDEST_YEAR <= year_from <= today.year:
+        raise Invalid(
+            "Год издания – от %(oldest)s до %(newest)s.",
+            field="year_from",
+            oldest=OLDEST_YEAR,
+            newest=today.year,
+        )
+    return wanted
+
+
+def check_expiry(expires_on: date, *, today: date) -> None:
+    """Raise ``Invalid`` when the last day on the board has passed or is more than a year away."""
+    if expires_on < today:
+        raise Invalid("Этот день уже прошёл.", field="expires_on")
+    if expires_on > today + timedelta(days=LONGEST_DAYS):
+        raise Invalid("Не дольше года: потом можно продлить.", field="expires_on")
+
+
+def check_renewable(state: PostingState) -> None:
+    """Raise ``WrongMoment`` for a posting that was withdrawn: that is for good."""
+    if state is PostingState.WITHDRAWN:
+        raise WrongMoment("Отозванное не продлевается. Разместите заново.")
+
+
+def check_not_below_reserved(copies: int, reserved: int) -> None:
+    """Raise ``Invalid`` when an offer would fall below what others have asked for."""
+    if copies < reserved:
+        raise Invalid(
+            "Уже запрошено или отдано %(reserved)s экз.: меньше сделать нельзя.",
+            field="copies",
+            reserved=reserved,
+        )
+
+
+def check_not_below_matched(copies: int, matched: int) -> None:
+    """Raise ``Invalid`` when a request would fall below what is already on its way."""
+    if copies < matched:
+        raise Invalid(
+            "Уже подобрано %(matched)s экз.: меньше сделать нельзя. Сначала отзовите передачу.",
+            field="copies",
+            matched=matched,
+        )
+
+
+def default_expiry(today: date, days: int) -> date:
+    """Return the usual last day of a posting: ``days`` calendar days from ``today``."""
+    return today + timedelta(days=days)
+
+
+def warn_until(today: date) -> date:
+    """Return the date up to which an end is near enough to warn of."""
+    return today + timedelta(days=EXPIRY_WARNING_DAYS)
+
+
+def written(day: date) -> str:
+    """Return дд.мм.гггг, for messages that are kept as text."""
+    return f"{day:%d.%m.%Y}"
