@@ -1,0 +1,589 @@
+"""The optimiser: whole-numbered plans by strictly lexicographic passes of HiGHS.
+
+**Coverage, fund, kilometres** are linear programmes over a network. Columns are lines ``x[supply, need]`` and
+covered sets ``c[layer]``; rows are the offers, ``sum x <= copies``, and each part of each need,
+``sum x = sum c`` over the layers with that part. With sets of at most two parts this is a network (the arcs of
+the second part reversed), so its vertices are whole-numbered and the optimum is its own proof. The few textbooks
+in three parts or more need not come out whole; each is then a small integer programme of its own.
+
+**Lexicographic** order costs neither weights nor dense rows: the optimal points of a linear programme are exactly
+the face where every column with a reduced cost and every row with a dual value stays where it is. After each pass
+those are nailed down and the next pass does as it likes with the rest (`_Network.keep`).
+
+**Trips** are a fixed-charge network design problem: ``y[giver, taker]`` binary, ``x <= u y``, fewest ``y``. Small
+districts are proven by branch and cut. Larger ones start from slope scaling (Kim and Pardalos 1999: solve the flow
+with each line priced at the inverse of what its trip carried, repeat) and are improved by neighbourhood search
+(Shaw 1998: free the trips of a few holders, hold the others open or closed, solve that small programme).
+
+All limits are counts of nodes and rounds, never the clock; one thread, one seed, input sorted by identifiers: the
+same problem gives the same plan.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exchange.matching.rules import (
+    Layer,
+    Need,
+    Pass,
+    Problem,
+    Result,
+    Shipments,
+    Supply,
+    Trip,
+    allowed,
+    check_fixed,
+    coverage_of,
+    figures_of,
+    layers,
+    shortages,
+    trips_of,
+)
+
+Floats = NDArray[np.float64]
+Pair = tuple[int, int]
+
+#: A reduced cost or dual value above this is a real one: costs are whole numbers, so true values are far from it.
+EPSILON = 1e-6
+SEED = 1
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How hard to look for fewer trips, in counts that do not depend on the clock.
+
+    Up to ``exact_lines`` possible lines one branch and cut over all trips runs, at most ``exact_nodes`` nodes.
+    Neighbourhood search frees the trips of ``holders`` at a time, ``round_nodes`` nodes each, and ends after
+    ``rounds`` rounds.
+    """
+
+    exact_lines: int
+    exact_nodes: int
+    rounds: int
+    round_nodes: int
+    holders: int
+
+
+QUICK = Effort(exact_lines=2000, exact_nodes=200, rounds=20, round_nodes=20, holders=5)
+NORMAL = Effort(exact_lines=2000, exact_nodes=2000, rounds=200, round_nodes=50, holders=5)
+
+
+def solve(problem: Problem, *, effort: Effort = NORMAL) -> Result:
+    """Return the best plan: most coverage, least of the fund, fewest trips, fewest copy-kilometres, then ties.
+
+    Ties go to whole class sets from one giver and one edition, to newer copies, to lower identifiers.
+    """
+    started = time.perf_counter()
+    problem = problem.in_order()
+    check_fixed(problem)
+    baseline = figures_of(problem, nearest_donor_first(problem))
+    network = _Network(problem)
+
+    coverage = network.minimise(network.coverage_cost())
+    network.keep()
+    fund = network.minimise(network.fund_cost())
+    network.keep()
+    trips, bound = _fewest_trips(network, effort)
+    network.close_all_but(trips)
+    km = network.minimise(network.km_cost())
+    network.keep()
+    _prefer_whole_sets(network, effort)
+    network.minimise(network.age_cost())
+    network.keep()
+    network.minimise(network.id_cost())
+
+    plan = trips_of(problem, network.shipments())
+    figures = figures_of(problem, plan)
+    return Result(
+        trips=plan,
+        covered=coverage_of(problem, plan),
+        figures=figures,
+        best_possible=-coverage,
+        uncovered=shortages(problem, plan),
+        baseline=baseline,
+        passes=(
+            Pass("coverage", figures.weight, -coverage),
+            Pass("fund", figures.fund_copies, fund),
+            Pass("trips", figures.trips, bound),
+            Pass("copy_km", network.worth(network.km_cost()), km),
+        ),
+        seconds=time.perf_counter() - started,
+    )
+
+
+# --- Programmes ------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Programme:
+    """Minimise ``cost x`` with ``lower <= x <= upper`` and ``row_lower <= A x <= row_upper``.
+
+    ``A`` is held as entries sorted by column; ``integer`` marks the columns that must be whole.
+    """
+
+    cost: Floats
+    lower: Floats
+    upper: Floats
+    row_lower: Floats
+    row_upper: Floats
+    rows: NDArray[np.int32]
+    columns: NDArray[np.int32]
+    entries: Floats
+    integer: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class _Optimum:
+    """Values of the columns, reduced costs, dual values of the rows, and a proven lower bound of the cost."""
+
+    values: Floats
+    reduced: Floats
+    duals: Floats
+    bound: float
+
+
+def _run(programme: _Programme, *, nodes: int | None = None, guess: Floats | None = None) -> _Optimum:
+    """Solve with HiGHS; ``guess`` is a feasible start. Columns that cannot move are taken out first."""
+    import highspy
+
+    moving = programme.upper > programme.lower
+    still = np.where(moving, 0.0, programme.lower)
+    kept = moving[programme.columns]
+    resting = np.bincount(
+        programme.rows[~kept],
+        weights=programme.entries[~kept] * still[programme.columns[~kept]],
+        minlength=len(programme.row_lower),
+    )
+    constant = float(programme.cost @ still)
+    reduced = np.zeros(len(programme.cost))
+    if not moving.any():
+        return _Optimum(still, reduced, np.zeros(len(resting)), constant)
+
+    model = highspy.HighsLp()
+    model.num_col_ = int(moving.sum())
+    model.num_row_ = len(programme.row_lower)
+    model.col_cost_ = programme.cost[moving]
+    model.col_lower_ = programme.lower[moving]
+    model.col_upper_ = programme.upper[moving]
+    model.row_lower_ = programme.row_lower - resting
+    model.row_upper_ = programme.row_upper - resting
+    model.a_matrix_.format_ = highspy.MatrixFormat.kColwise
+    counts = np.bincount(programme.columns[kept], minlength=len(moving))[moving]
+    model.a_matrix_.start_ = np.concatenate(([0], np.cumsum(counts))).astype(np.int32)
+    model.a_matrix_.index_ = programme.rows[kept]
+    model.a_matrix_.value_ = programme.entries[kept]
+    whole = programme.integer[moving]
+    if whole.any():
+        kinds = (highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger)
+        model.integrality_ = [kinds[int(flag)] for flag in whole]
+
+    highs = highspy.Highs()
+    for option, value in (
+        ("output_flag", False),
+        ("threads", 1),
+        ("random_seed", SEED),
+        ("mip_rel_gap", 0.0),
+        ("mip_abs_gap", 1 - 1e-4),  # integer programmes here have whole-numbered costs
+        ("mip_max_nodes", nodes if nodes is not None else 2**31 - 1),
+    ):
+        highs.setOptionValue(option, value)
+    highs.passModel(model)
+    if guess is not None:
+        start = highspy.HighsSolution()
+        start.col_value = guess[moving]
+        highs.setSolution(start)
+    highs.run()
+    status = highs.getModelStatus()
+    solution, info = highs.getSolution(), highs.getInfo()
+    if info.primal_solution_status != highspy.SolutionStatus.kSolutionStatusFeasible:
+        raise RuntimeError(f"no feasible plan: {highs.modelStatusToString(status)}")
+    values = still.copy()
+    values[moving] = solution.col_value
+    if whole.any():
+        return _Optimum(values, reduced, np.zeros(len(resting)), info.mip_dual_bound + constant)
+    reduced[moving] = solution.col_dual
+    return _Optimum(values, reduced, np.array(solution.row_dual), info.objective_function_value + constant)
+
+
+class _Network:
+    """The flow of one problem: its lines, its sets, and what the passes so far have nailed down."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.lines: list[tuple[Supply, Need]] = []
+        self.sets: list[tuple[Need, Layer]] = []
+        self._build()
+
+    def _build(self) -> None:
+        problem = self.problem
+        fixed = {(line.supply_id, line.need_id): line.copies for line in problem.fixed}
+        offers: dict[Pair, list[int]] = defaultdict(list)
+        for row, supply in enumerate(problem.supplies):
+            offers[supply.textbook, supply.part].append(row)
+        row_upper = [float(supply.copies) for supply in problem.supplies]
+        row_lower = [0.0] * len(row_upper)
+        lower: list[float] = []
+        upper: list[float] = []
+        matrix: list[tuple[int, int, float]] = []
+
+        def column(low: float, high: float, *cells: tuple[int, float]) -> None:
+            matrix.extend((row, len(lower), entry) for row, entry in cells)
+            lower.append(low)
+            upper.append(high)
+
+        need_rows: dict[Pair, int] = {}
+        spare: Counter[int] = Counter()
+        for need in problem.needs:
+            for part, missing in sorted(need.parts):
+                need_row = need_rows[need.id, part] = len(row_upper)
+                row_lower.append(0.0)
+                row_upper.append(0.0)
+                for row in offers[need.textbook, part]:
+                    supply = problem.supplies[row]
+                    locked = fixed.get((supply.id, need.id), 0)
+                    free = 0 if allowed(supply, need, problem) else min(supply.copies, missing)
+                    if max(free, locked) > 0:
+                        self.lines.append((supply, need))
+                        column(locked, max(free, locked), (row, 1.0), (need_row, 1.0))
+                    spare[need_row] += locked
+        for need in problem.needs:
+            for layer in layers(need):
+                self.sets.append((need, layer))
+                column(0.0, layer.size, *((need_rows[need.id, part], -1.0) for part in layer.parts))
+        # Locked copies may complete no set; they, and only they, may be to spare.
+        for need_row, copies in sorted(spare.items()):
+            if copies:
+                column(0.0, copies, (need_row, -1.0))
+
+        cells = np.array(matrix, dtype=np.float64).reshape(-1, 3)
+        self.programme = _Programme(
+            cost=np.zeros(len(lower)),
+            lower=np.array(lower, dtype=np.float64),
+            upper=np.array(upper, dtype=np.float64),
+            row_lower=np.array(row_lower),
+            row_upper=np.array(row_upper),
+            rows=cells[:, 0].astype(np.int32),
+            columns=cells[:, 1].astype(np.int32),
+            entries=cells[:, 2].copy(),
+            integer=np.zeros(len(lower), dtype=bool),
+        )
+        self.values = np.zeros(len(lower))
+        self._optimum = _Optimum(self.values, self.values, np.zeros(len(row_lower)), 0.0)
+        self._mark_rugged()
+
+    def _mark_rugged(self) -> None:
+        """Remember the columns of textbooks whose sets are no network: three parts or more needed together."""
+        together: dict[int, set[int]] = defaultdict(set)
+        for need, layer in self.sets:
+            if len(layer.parts) > 1:
+                together[need.textbook].update(layer.parts)
+        rugged = {textbook for textbook, parts in together.items() if len(parts) > 2}
+        textbooks = [need.textbook for _, need in self.lines] + [need.textbook for need, _ in self.sets]
+        self.rugged = np.zeros(len(self.values), dtype=bool)
+        self.rugged[: len(textbooks)] = [textbook in rugged for textbook in textbooks]
+
+    # What a pass minimises
+
+    def _cost(self, lines: Iterable[float] = (), sets: Iterable[float] = ()) -> Floats:
+        cost = np.zeros(len(self.values))
+        for offset, column_costs in ((0, list(lines)), (len(self.lines), list(sets))):
+            cost[offset : offset + len(column_costs)] = column_costs
+        return cost
+
+    def line_cost(self, prices: Floats) -> Floats:
+        """Each copy costs the price of its line."""
+        return self._cost(lines=prices)
+
+    def coverage_cost(self) -> Floats:
+        """Each covered set earns its weight."""
+        return self._cost(sets=(-need.weight for need, _ in self.sets))
+
+    def fund_cost(self) -> Floats:
+        """Each copy from the fund costs one."""
+        return self._cost(lines=(supply.is_fund for supply, _ in self.lines))
+
+    def km_cost(self) -> Floats:
+        """Each copy costs its road in whole units of 100 m; an unknown road is as long as the longest."""
+        roads = [self.problem.road(supply.holder, need.taker) for supply, need in self.lines]
+        longest = max((km for km in roads if km is not None), default=0.0)
+        return self._cost(lines=(round(10 * (longest if km is None else km)) for km in roads))
+
+    def age_cost(self) -> Floats:
+        """Each copy costs its age in years, against the newest on offer."""
+        newest = max((supply.year for supply, _ in self.lines), default=0)
+        return self._cost(lines=(newest - supply.year for supply, _ in self.lines))
+
+    def id_cost(self) -> Floats:
+        """Each copy costs the place of its offer in the order of identifiers; none is free, so none is idle."""
+        place = {supply.id: place for place, supply in enumerate(self.problem.supplies, start=1)}
+        return self._cost(lines=(place[supply.id] for supply, _ in self.lines))
+
+    # The passes
+
+    def minimise(self, cost: Floats, only: NDArray[np.bool_] | None = None) -> float:
+        """Find whole-numbered values of least ``cost`` and return it; with ``only``, on those lines alone."""
+        self.programme.cost = cost
+        optimum = _run(self.programme if only is None else self._restricted(only))
+        self._nailing = np.ones(len(cost), dtype=bool)
+        if self.rugged.any() and not _whole(optimum.values[self.rugged]):
+            optimum = self._minimise_rugged(optimum, only)
+        self.values = np.rint(optimum.values)
+        self._optimum = optimum
+        return self.worth(cost)
+
+    def _restricted(self, only: NDArray[np.bool_]) -> _Programme:
+        upper = self.programme.upper.copy()
+        upper[: len(only)][~only] = 0.0
+        return replace(self.programme, upper=upper)
+
+    def close_all_but(self, only: NDArray[np.bool_]) -> None:
+        """Shut all other lines for good."""
+        self.programme = self._restricted(only)
+
+    def _minimise_rugged(self, optimum: _Optimum, only: NDArray[np.bool_] | None) -> _Optimum:
+        """Make the textbooks whole that did not come out so; no other textbook shares a row with them."""
+        programme = self.programme if only is None else self._restricted(only)
+        others = np.rint(optimum.values[~self.rugged])
+        lower, upper = programme.lower.copy(), programme.upper.copy()
+        lower[~self.rugged] = upper[~self.rugged] = others
+        whole = _run(replace(programme, lower=lower, upper=upper, integer=self.rugged))
+        self._nailing = ~self.rugged
+        return replace(optimum, values=whole.values)
+
+    def keep(self) -> None:
+        """Let later passes move only where the last one stays at its optimum."""
+        programme, optimum = self.programme, self._optimum
+        held = (np.abs(optimum.reduced) > EPSILON) & self._nailing
+        programme.lower[held] = programme.upper[held] = self.values[held]
+        loose = np.zeros(len(programme.row_lower), dtype=bool)
+        loose[programme.rows[~self._nailing[programme.columns]]] = True
+        activity = np.rint(self._activity(self.values))
+        tight = (np.abs(optimum.duals) > EPSILON) & ~loose
+        programme.row_lower[tight] = programme.row_upper[tight] = activity[tight]
+        if not self._nailing.all():
+            costs = np.where(self._nailing, 0.0, programme.cost)
+            self._add_row(costs, float(costs @ self.values))
+
+    def _activity(self, values: Floats) -> Floats:
+        programme = self.programme
+        return np.bincount(
+            programme.rows,
+            weights=programme.entries * values[programme.columns],
+            minlength=len(programme.row_lower),
+        )
+
+    def _add_row(self, costs: Floats, most: float) -> None:
+        """Add the row ``costs x <= most``."""
+        programme = self.programme
+        columns = np.flatnonzero(costs).astype(np.int32)
+        rows = np.full(len(columns), len(programme.row_lower), dtype=np.int32)
+        everything = np.concatenate((programme.columns, columns))
+        order = np.argsort(everything, kind="stable")
+        programme.columns = everything[order]
+        programme.rows = np.concatenate((programme.rows, rows))[order]
+        programme.entries = np.concatenate((programme.entries, costs[columns]))[order]
+        programme.row_lower = np.append(programme.row_lower, -np.inf)
+        programme.row_upper = np.append(programme.row_upper, most)
+
+    def worth(self, cost: Floats) -> float:
+        """Return what the present values cost."""
+        return float(cost @ self.values)
+
+    def shipments(self) -> Shipments:
+        """Return the copies on each line."""
+        return {
+            (supply.id, need.id): int(copies)
+            for (supply, need), copies in zip(self.lines, self.values, strict=False)
+            if copies > 0
+        }
+
+
+def _whole(values: Floats) -> bool:
+    return bool(np.all(np.abs(values - np.rint(values)) < EPSILON))
+
+
+# --- The fewest trips ------------------------------------------------------------------------------------------
+
+
+class _Charges:
+    """A charge of one for each group of lines that carries anything: trips, or the sources of a class set.
+
+    A group with copies that cannot be taken off it is open already and costs nothing more.
+    """
+
+    def __init__(self, network: _Network, group_of: Sequence[Hashable]) -> None:
+        programme = network.programme
+        count = len(network.lines)
+        numbers: dict[Hashable, int] = {}
+        self.network = network
+        self.group = np.array([numbers.setdefault(group, len(numbers)) for group in group_of], dtype=np.int64)
+        self.names = list(numbers)
+        self.size = len(numbers)
+        self.live = programme.upper[:count] > 0
+        self.given = self._any(programme.lower[:count] > 0)
+        self.choice = self._any(self.live) & ~self.given
+
+    def _any(self, lines: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return the groups of which any of the ``lines`` is one."""
+        found = np.zeros(self.size, dtype=bool)
+        found[self.group[lines]] = True
+        return found
+
+    def open(self) -> NDArray[np.bool_]:
+        """Return the groups that carry something at the network's present values."""
+        return self._any(self.network.values[: len(self.group)] > 0)
+
+    def search(
+        self, free: NDArray[np.bool_], opened: NDArray[np.bool_], nodes: int
+    ) -> tuple[NDArray[np.bool_], float]:
+        """Find fewer open groups, choosing among the ``free`` only; the others stay ``opened`` or closed.
+
+        Starts from the network's present values and leaves the values found there. Returns the open groups and
+        a proven lower bound for the number of those.
+        """
+        network, base = self.network, self.network.programme
+        width, count = len(network.values), len(self.group)
+        free = free & self.choice
+        charged = np.flatnonzero(free)
+        column = np.zeros(self.size, dtype=np.int64)
+        column[charged] = width + np.arange(len(charged))
+        upper = base.upper.copy()
+        upper[:count][~(free | opened | self.given)[self.group]] = 0.0
+        links = np.flatnonzero((upper[:count] > 0) & free[self.group])
+        link_rows = len(base.row_lower) + np.arange(len(links))
+        # One row x - u y <= 0 for each line; entries sorted by column.
+        columns = np.concatenate((base.columns, links, column[self.group[links]]))
+        order = np.argsort(columns, kind="stable")
+        ones = np.ones(len(charged))
+        programme = _Programme(
+            cost=np.concatenate((np.zeros(width), ones)),
+            lower=np.concatenate((base.lower, np.zeros(len(charged)))),
+            upper=np.concatenate((upper, ones)),
+            row_lower=np.concatenate((base.row_lower, np.full(len(links), -np.inf))),
+            row_upper=np.concatenate((base.row_upper, np.zeros(len(links)))),
+            rows=np.concatenate((base.rows, link_rows, link_rows))[order].astype(np.int32),
+            columns=columns[order].astype(np.int32),
+            entries=np.concatenate((base.entries, np.ones(len(links)), -upper[links]))[order],
+            integer=np.concatenate((network.rugged, np.ones(len(charged), dtype=bool))),
+        )
+        guess = np.concatenate((network.values, self.open()[charged].astype(np.float64)))
+        optimum = _run(programme, nodes=nodes, guess=guess)
+        chosen = self._any(optimum.values[:count] > EPSILON)
+        return chosen, optimum.bound + float(self.given.sum())
+
+
+def _fewest_trips(network: _Network, effort: Effort) -> tuple[NDArray[np.bool_], float]:
+    """Return which lines the fewest trips found leave open, and a proven bound of the number of trips."""
+    trips = _Charges(network, [(supply.holder, need.taker) for supply, need in network.lines])
+    everything = np.ones(trips.size, dtype=bool)
+    _slope_scaling(network, trips)
+    opened = trips.open()
+    bound = float(trips.given.sum())
+    if trips.live.sum() <= effort.exact_lines:
+        opened, bound = trips.search(everything, everything, effort.exact_nodes)
+        network.minimise(network.km_cost(), opened[trips.group])
+    if opened.sum() > np.ceil(bound - EPSILON):
+        _neighbourhoods(network, trips, effort)
+    return trips.open()[trips.group], float(np.ceil(bound - EPSILON))
+
+
+def _slope_scaling(network: _Network, trips: _Charges, rounds: int = 12) -> None:
+    """Leave a flow on few trips: price each copy at its share of the trip, as the last flow filled it."""
+    lines = len(trips.group)
+    room = np.bincount(trips.group, weights=network.programme.upper[:lines], minlength=trips.size)
+    price = 1.0 / np.maximum(room, 1.0)
+    best, fewest = network.values, trips.open().sum()
+    for _ in range(rounds):
+        network.minimise(network.line_cost(price[trips.group]))
+        flow = np.bincount(trips.group, weights=network.values[:lines], minlength=trips.size)
+        price = np.where(flow > 0, 1.0 / np.maximum(flow, 1.0), price)
+        if trips.open().sum() < fewest:
+            best, fewest = network.values, trips.open().sum()
+    network.values = best
+
+
+def _neighbourhoods(network: _Network, trips: _Charges, effort: Effort) -> None:
+    """Close trips by freeing those of a few holders at a time."""
+    dice = random.Random(SEED)
+    holders = sorted({holder for name in trips.names for holder in name})
+    givers = np.array([name[0] for name in trips.names])
+    takers = np.array([name[1] for name in trips.names])
+    km = network.km_cost()
+    for _ in range(effort.rounds):
+        chosen = dice.sample(holders, min(effort.holders, len(holders)))
+        free = np.isin(givers, chosen) | np.isin(takers, chosen)
+        opened = trips.open()
+        found, _bound = trips.search(free, opened, effort.round_nodes)
+        if found.sum() <= opened.sum():
+            network.minimise(km, found[trips.group])
+
+
+def _prefer_whole_sets(network: _Network, effort: Effort) -> None:
+    """Bring each need's copies from as few givers and years as the passes before leave possible."""
+    sources = _Charges(network, [(need.id, supply.holder, supply.year) for supply, need in network.lines])
+    everything = np.ones(sources.size, dtype=bool)
+    found, _bound = sources.search(everything, everything, effort.exact_nodes)
+    if found.sum() <= sources.open().sum():
+        network.close_all_but(found[sources.group])
+
+
+# --- As a person would do it -----------------------------------------------------------------------------------
+
+
+def nearest_donor_first(problem: Problem) -> tuple[Trip, ...]:
+    """Return the plan of a person who serves request by request, each from the nearest holder that has it.
+
+    The baseline that a plan is shown against: same filters, same fixed lines, same sets of parts.
+    """
+    problem = problem.in_order()
+    supplies = {supply.id: supply for supply in problem.supplies}
+    left = {supply.id: supply.copies for supply in problem.supplies}
+    sent: Counter[Pair] = Counter()
+    waiting: Counter[Pair] = Counter()
+    for line in problem.fixed:
+        left[line.supply_id] -= line.copies
+        sent[line.supply_id, line.need_id] += line.copies
+        waiting[line.need_id, supplies[line.supply_id].part] += line.copies
+    offers: dict[Pair, list[Supply]] = defaultdict(list)
+    for supply in problem.supplies:
+        offers[supply.textbook, supply.part].append(supply)
+    for need in problem.needs:
+        givers = {
+            part: sorted(
+                (supply for supply in offers[need.textbook, part] if not allowed(supply, need, problem)),
+                key=lambda supply, taker=need.taker: (
+                    _or_far(problem.road(supply.holder, taker)),
+                    -supply.year,
+                    supply.id,
+                ),
+            )
+            for part, _ in need.parts
+        }
+        for layer in layers(need):
+            room = {
+                part: waiting[need.id, part] + sum(left[supply.id] for supply in givers[part])
+                for part in layer.parts
+            }
+            sets = min(layer.size, *room.values())
+            for part in layer.parts:
+                arrived = min(sets, waiting[need.id, part])
+                waiting[need.id, part] -= arrived
+                wanted = sets - arrived
+                for supply in givers[part]:
+                    copies = min(wanted, left[supply.id])
+                    left[supply.id] -= copies
+                    sent[supply.id, need.id] += copies
+                    wanted -= copies
+    return trips_of(problem, sent)
+
+
+def _or_far(km: float | None) -> float:
+    return float("inf") if km is None else km

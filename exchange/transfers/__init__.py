@@ -1,0 +1,1 @@
+"""Transfers of copies from one holder to another."""
