@@ -2,9 +2,9 @@
 
     python benchmarks/matching.py [INSTANCE.json …] [--json] [--plans DIR]
 
-Prints for each instance and method what is covered, taken from the fund, driven and how long it took. Instances are
-in the format ``textbook-exchange/1``. Without any, a small district made here is used, and those of the folder
-``../shared/matching`` beside the repository where it is there.
+Prints for each instance and method what is covered, taken from the fund, driven and how long it took.
+Instances are in the format ``textbook-exchange/1``. Without any, a small district made here is used, and
+those of the folder ``../shared/matching`` beside the repository where it is there.
 """
 
 from __future__ import annotations

@@ -1,16 +1,16 @@
 """The matching problem, its answer, the hard filters and the sentences that explain a plan.
 
-Formulation: givers (schools and the reserve fund) offer copies of editions, takers need copies of textbooks; a
-*line* moves whole copies of one offer to one need, a *trip* is a pair (giver, taker) with at least one line, and
-costs one act and one drive. Wanted, in this order: the most need covered (weighted), the least taken from the fund,
-the fewest trips, the fewest copy-kilometres.
+Formulation: givers (schools and the reserve fund) offer copies of editions, takers need copies of
+textbooks; a *line* moves whole copies of one offer to one need, a *trip* is a pair (giver, taker) with at
+least one line, and costs one act and one drive. Wanted, in this order: the most need covered (weighted),
+the least taken from the fund, the fewest trips, the fewest copy-kilometres.
 
-Several parts of one textbook are needed together. A need that lacks 5 copies of part 1 and 15 of part 2 is read as
-*layers*: 5 sets of both parts, then 10 single copies of part 2 (the taker has their part 1 already). A set counts
-when all its parts come, so the parts of a layer arrive in equal numbers.
+Several parts of one textbook are needed together. A need that lacks 5 copies of part 1 and 15 of part 2
+is read as *layers*: 5 sets of both parts, then 10 single copies of part 2 (the taker has their part 1
+already). A set counts when all its parts come, so the parts of a layer arrive in equal numbers.
 
-Copies are whole copies, distances kilometres by road, identifiers are those of the stored offers, requests and
-holders.
+Copies are whole copies, distances kilometres by road, identifiers are those of the stored offers,
+requests and holders.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from enum import StrEnum
 from exchange.errors import Invalid
 from exchange.transfers.rules import Kind
 
-# --- The problem -----------------------------------------------------------------------------------------------
+# --- The problem ----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Supply:
     """Copies of one edition that a holder offers.
 
-    ``edition`` identifies textbook, ``year`` and ``part`` (0: in one volume). ``condition`` is a rank, higher is
-    better. ``legal_until`` is the last day the book may be taught from; None: without limit. ``available_from``
-    is the first day it may leave; None: now.
+    ``edition`` identifies textbook, ``year`` and ``part`` (0: in one volume). ``condition`` is a rank,
+    higher is better. ``legal_until`` is the last day the book may be taught from; None: without limit.
+    ``available_from`` is the first day it may leave; None: now.
     """
 
     id: int
@@ -85,9 +85,9 @@ class Line:
 class Problem:
     """Everything a plan is made from.
 
-    ``supplies`` and ``needs`` include the copies of the ``fixed`` lines. ``km`` holds the road between two
-    holders in either direction; a pair that is not there has no known road. ``year_end`` is the last day of the
-    school year planned for. With ``max_km`` no line goes further, the fund's excepted.
+    ``supplies`` and ``needs`` include the copies of the ``fixed`` lines. ``km`` holds the road between
+    two holders in either direction; a pair that is not there has no known road. ``year_end`` is the last
+    day of the school year planned for. With ``max_km`` no line goes further, the fund's excepted.
     """
 
     supplies: tuple[Supply, ...]
@@ -116,7 +116,7 @@ class Problem:
         )
 
 
-# --- The hard filters ------------------------------------------------------------------------------------------
+# --- The hard filters -----------------------------------------------------------------------------
 
 
 class Refusal(StrEnum):
@@ -158,8 +158,8 @@ def serves(supply: Supply, need: Need) -> bool:
 def allowed(supply: Supply, need: Need, problem: Problem) -> Refusal | None:
     """Return the first reason why the offer may not serve the need, None when it may.
 
-    The offer is taken to be of the right textbook and part (`serves`). The reasons stand in the order in which
-    a person would name them.
+    The offer is taken to be of the right textbook and part (`serves`). The reasons stand in the order in
+    which a person would name them.
     """
     if supply.holder == need.taker:
         return Refusal.OWN_SCHOOL
@@ -177,10 +177,10 @@ def allowed(supply: Supply, need: Need, problem: Problem) -> Refusal | None:
         return Refusal.LOAN_NOT_ACCEPTED if supply.kind is Kind.LOAN else Refusal.ONLY_LOAN_ACCEPTED
     if supply.condition < need.condition_from:
         return Refusal.CONDITION
-    if supply.available_from is not None and need.needed_by is not None:
-        # A date that has passed already no longer rules anything out: late is better than never.
-        if supply.available_from > max(need.needed_by, problem.today):
-            return Refusal.TOO_LATE
+    # A date that has passed already no longer rules anything out: late is better than never.
+    wanted_by = None if need.needed_by is None else max(need.needed_by, problem.today)
+    if supply.available_from is not None and wanted_by is not None and supply.available_from > wanted_by:
+        return Refusal.TOO_LATE
     if supply.holder in need.refused_by:
         return Refusal.REFUSED_BEFORE
     if problem.max_km is not None and not supply.is_fund:
@@ -226,7 +226,7 @@ def covered_by_layer(need: Need, received: Mapping[int, int]) -> tuple[int, ...]
     return tuple(sets)
 
 
-# --- The answer ------------------------------------------------------------------------------------------------
+# --- The answer -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -315,8 +315,9 @@ class Shortage(StrEnum):
 class Uncovered:
     """The closed reason for ``missing`` sets of a need.
 
-    ``part`` is the part that holds the rest up, ``offered`` the copies of it that may serve the need, ``others``
-    those of them that go to other holders. ``refusals`` counts the copies that the hard filters keep away.
+    ``part`` is the part that holds the rest up, ``offered`` the copies of it that may serve the need,
+    ``others`` those of them that go to other holders. ``refusals`` counts the copies that the hard
+    filters keep away.
     """
 
     need_id: int
@@ -332,15 +333,15 @@ class Uncovered:
 class Result:
     """A plan, what it covers, and how good it is.
 
-    ``covered`` pairs every need's id with its covered and its asked-for sets. ``best_possible`` is the largest
-    weighted coverage there is, proven. ``baseline`` is what going to the nearest donor first would give.
-    ``seconds`` is the time taken; two results that differ in it alone are equal.
+    ``covered`` pairs every need's id with its covered and its asked-for sets. ``best_possible`` is the
+    largest weighted coverage there is, proven. ``baseline`` is what going to the nearest donor first
+    would give. ``seconds`` is the time taken; two results that differ in it alone are equal.
     """
 
     trips: tuple[Trip, ...]
     covered: tuple[tuple[int, int, int], ...]
     figures: Figures
-    best_possible: float
+    best_possible: int
     uncovered: tuple[Uncovered, ...]
     baseline: Figures
     passes: tuple[Pass, ...]
@@ -577,7 +578,7 @@ def check(problem: Problem, result: Result) -> tuple[str, ...]:
     return tuple(wrong)
 
 
-# --- The sentences ---------------------------------------------------------------------------------------------
+# --- The sentences --------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -647,7 +648,7 @@ def why(problem: Problem, trips: Sequence[Trip]) -> dict[tuple[int, int], Why]:
             nearer = [
                 supply
                 for supply in rivals
-                if (_distance(problem.road(supply.holder, need.taker)) < _distance(line.km))
+                if (distance(problem.road(supply.holder, need.taker)) < distance(line.km))
             ]
             if line.locked:
                 answer = Why.LOCKED
@@ -667,7 +668,7 @@ def why(problem: Problem, trips: Sequence[Trip]) -> dict[tuple[int, int], Why]:
     return answers
 
 
-def _distance(km: float | None) -> float:
+def distance(km: float | None) -> float:
     """Order roads by length, unknown ones last."""
     return float("inf") if km is None else km
 

@@ -1,22 +1,24 @@
 """The optimiser: whole-numbered plans by strictly lexicographic passes of HiGHS.
 
-**Coverage, fund, kilometres** are linear programmes over a network. Columns are lines ``x[supply, need]`` and
-covered sets ``c[layer]``; rows are the offers, ``sum x <= copies``, and each part of each need,
-``sum x = sum c`` over the layers with that part. With sets of at most two parts this is a network (the arcs of
-the second part reversed), so its vertices are whole-numbered and the optimum is its own proof. The few textbooks
-in three parts or more need not come out whole; each is then a small integer programme of its own.
+**Coverage, fund, kilometres** are linear programmes over a network. Columns are lines ``x[supply, need]``
+and covered sets ``c[layer]``; rows are the offers, ``sum x <= copies``, and each part of each need, ``sum
+x = sum c`` over the layers with that part. With sets of at most two parts this is a network (the arcs of
+the second part reversed), so its vertices are whole-numbered and the optimum is its own proof. The few
+textbooks in three parts or more need not come out whole; each is then a small integer programme of its
+own.
 
-**Lexicographic** order costs neither weights nor dense rows: the optimal points of a linear programme are exactly
-the face where every column with a reduced cost and every row with a dual value stays where it is. After each pass
-those are nailed down and the next pass does as it likes with the rest (`_Network.keep`).
+**Lexicographic** order costs neither weights nor dense rows: the optimal points of a linear programme are
+exactly the face where every column with a reduced cost and every row with a dual value stays where it is.
+After each pass those are nailed down and the next pass does as it likes with the rest (`_Network.keep`).
 
-**Trips** are a fixed-charge network design problem: ``y[giver, taker]`` binary, ``x <= u y``, fewest ``y``. Small
-districts are proven by branch and cut. Larger ones start from slope scaling (Kim and Pardalos 1999: solve the flow
-with each line priced at the inverse of what its trip carried, repeat) and are improved by neighbourhood search
-(Shaw 1998: free the trips of a few holders, hold the others open or closed, solve that small programme).
+**Trips** are a fixed-charge network design problem: ``y[giver, taker]`` binary, ``x <= u y``, fewest
+``y``. Small districts are proven by branch and cut. Larger ones start from slope scaling (Kim and
+Pardalos 1999: solve the flow with each line priced at the inverse of what its trip carried, repeat) and
+are improved by neighbourhood search (Shaw 1998: free the trips of a few holders, hold the others open or
+closed, solve that small programme).
 
-All limits are counts of nodes and rounds, never the clock; one thread, one seed, input sorted by identifiers: the
-same problem gives the same plan.
+All limits are counts of nodes and rounds, never the clock; one thread, one seed, input sorted by
+identifiers: the same problem gives the same plan.
 """
 
 from __future__ import annotations
@@ -24,8 +26,9 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +45,7 @@ from exchange.matching.rules import (
     allowed,
     check_fixed,
     coverage_of,
+    distance,
     figures_of,
     layers,
     shortages,
@@ -51,7 +55,8 @@ from exchange.matching.rules import (
 Floats = NDArray[np.float64]
 Pair = tuple[int, int]
 
-#: A reduced cost or dual value above this is a real one: costs are whole numbers, so true values are far from it.
+#: A reduced cost or dual value above this is a real one: costs are whole numbers, so true values are far
+#: from it.
 EPSILON = 1e-6
 SEED = 1
 
@@ -60,24 +65,26 @@ SEED = 1
 class Effort:
     """How hard to look for fewer trips, in counts that do not depend on the clock.
 
-    Up to ``exact_lines`` possible lines one branch and cut over all trips runs, at most ``exact_nodes`` nodes.
-    Neighbourhood search frees the trips of ``holders`` at a time, ``round_nodes`` nodes each, and ends after
-    ``rounds`` rounds.
+    With at most ``exact_lines`` possible lines one branch and cut over all trips runs, of at most
+    ``exact_nodes``. What it has not proven goes on to neighbourhood search, which frees about ``freed``
+    trips at a time and branches ``round_nodes`` nodes over them; it ends after ``rounds`` rounds, or
+    ``patience`` rounds in a row that closed no trip.
     """
 
     exact_lines: int
     exact_nodes: int
-    rounds: int
+    freed: int
     round_nodes: int
-    holders: int
+    rounds: int
+    patience: int
 
 
-QUICK = Effort(exact_lines=2000, exact_nodes=200, rounds=20, round_nodes=20, holders=5)
-NORMAL = Effort(exact_lines=2000, exact_nodes=2000, rounds=200, round_nodes=50, holders=5)
+QUICK = Effort(exact_lines=2000, exact_nodes=50, freed=250, round_nodes=20, rounds=20, patience=10)
+NORMAL = Effort(exact_lines=2000, exact_nodes=500, freed=250, round_nodes=20, rounds=120, patience=40)
 
 
 def solve(problem: Problem, *, effort: Effort = NORMAL) -> Result:
-    """Return the best plan: most coverage, least of the fund, fewest trips, fewest copy-kilometres, then ties.
+    """Return the best plan: most coverage, least of the fund, fewest trips, fewest copy-kilometres.
 
     Ties go to whole class sets from one giver and one edition, to newer copies, to lower identifiers.
     """
@@ -106,20 +113,20 @@ def solve(problem: Problem, *, effort: Effort = NORMAL) -> Result:
         trips=plan,
         covered=coverage_of(problem, plan),
         figures=figures,
-        best_possible=-coverage,
+        best_possible=round(-coverage),
         uncovered=shortages(problem, plan),
         baseline=baseline,
         passes=(
             Pass("coverage", figures.weight, -coverage),
             Pass("fund", figures.fund_copies, fund),
             Pass("trips", figures.trips, bound),
-            Pass("copy_km", network.worth(network.km_cost()), km),
+            Pass("copy_km", network.worth(network.km_cost()) / 10, km / 10),
         ),
         seconds=time.perf_counter() - started,
     )
 
 
-# --- Programmes ------------------------------------------------------------------------------------------------
+# --- Programmes -----------------------------------------------------------------------------------
 
 
 @dataclass
@@ -185,7 +192,7 @@ def _run(programme: _Programme, *, nodes: int | None = None, guess: Floats | Non
         kinds = (highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger)
         model.integrality_ = [kinds[int(flag)] for flag in whole]
 
-    highs = highspy.Highs()
+    highs: Any = highspy.Highs()
     for option, value in (
         ("output_flag", False),
         ("threads", 1),
@@ -204,7 +211,9 @@ def _run(programme: _Programme, *, nodes: int | None = None, guess: Floats | Non
     status = highs.getModelStatus()
     solution, info = highs.getSolution(), highs.getInfo()
     if info.primal_solution_status != highspy.SolutionStatus.kSolutionStatusFeasible:
-        raise RuntimeError(f"no feasible plan: {highs.modelStatusToString(status)}")
+        if guess is None:
+            raise RuntimeError(f"no feasible plan: {highs.modelStatusToString(status)}")
+        return _Optimum(guess, reduced, np.zeros(len(resting)), -np.inf)
     values = still.copy()
     values[moving] = solution.col_value
     if whole.any():
@@ -234,13 +243,16 @@ class _Network:
         upper: list[float] = []
         matrix: list[tuple[int, int, float]] = []
 
-        def column(low: float, high: float, *cells: tuple[int, float]) -> None:
+        textbooks: list[int] = []
+
+        def column(textbook: int, low: float, high: float, *cells: tuple[int, float]) -> None:
+            textbooks.append(textbook)
             matrix.extend((row, len(lower), entry) for row, entry in cells)
             lower.append(low)
             upper.append(high)
 
         need_rows: dict[Pair, int] = {}
-        spare: Counter[int] = Counter()
+        spare: Counter[Pair] = Counter()
         for need in problem.needs:
             for part, missing in sorted(need.parts):
                 need_row = need_rows[need.id, part] = len(row_upper)
@@ -252,43 +264,41 @@ class _Network:
                     free = 0 if allowed(supply, need, problem) else min(supply.copies, missing)
                     if max(free, locked) > 0:
                         self.lines.append((supply, need))
-                        column(locked, max(free, locked), (row, 1.0), (need_row, 1.0))
-                    spare[need_row] += locked
+                        column(need.textbook, locked, max(free, locked), (row, 1.0), (need_row, 1.0))
+                    spare[need.textbook, need_row] += locked
         for need in problem.needs:
             for layer in layers(need):
                 self.sets.append((need, layer))
-                column(0.0, layer.size, *((need_rows[need.id, part], -1.0) for part in layer.parts))
+                cells = ((need_rows[need.id, part], -1.0) for part in layer.parts)
+                column(need.textbook, 0.0, layer.size, *cells)
         # Locked copies may complete no set; they, and only they, may be to spare.
-        for need_row, copies in sorted(spare.items()):
+        for (textbook, need_row), copies in sorted(spare.items()):
             if copies:
-                column(0.0, copies, (need_row, -1.0))
+                column(textbook, 0.0, copies, (need_row, -1.0))
 
-        cells = np.array(matrix, dtype=np.float64).reshape(-1, 3)
+        table = np.array(matrix, dtype=np.float64).reshape(-1, 3)
         self.programme = _Programme(
             cost=np.zeros(len(lower)),
             lower=np.array(lower, dtype=np.float64),
             upper=np.array(upper, dtype=np.float64),
             row_lower=np.array(row_lower),
             row_upper=np.array(row_upper),
-            rows=cells[:, 0].astype(np.int32),
-            columns=cells[:, 1].astype(np.int32),
-            entries=cells[:, 2].copy(),
+            rows=table[:, 0].astype(np.int32),
+            columns=table[:, 1].astype(np.int32),
+            entries=table[:, 2].copy(),
             integer=np.zeros(len(lower), dtype=bool),
         )
         self.values = np.zeros(len(lower))
         self._optimum = _Optimum(self.values, self.values, np.zeros(len(row_lower)), 0.0)
-        self._mark_rugged()
+        self._mark_rugged(textbooks)
 
-    def _mark_rugged(self) -> None:
-        """Remember the columns of textbooks whose sets are no network: three parts or more needed together."""
+    def _mark_rugged(self, textbooks: Sequence[int]) -> None:
+        """Remember the columns of textbooks that are no network: three parts or more needed together."""
         together: dict[int, set[int]] = defaultdict(set)
         for need, layer in self.sets:
             if len(layer.parts) > 1:
                 together[need.textbook].update(layer.parts)
-        rugged = {textbook for textbook, parts in together.items() if len(parts) > 2}
-        textbooks = [need.textbook for _, need in self.lines] + [need.textbook for need, _ in self.sets]
-        self.rugged = np.zeros(len(self.values), dtype=bool)
-        self.rugged[: len(textbooks)] = [textbook in rugged for textbook in textbooks]
+        self.rugged = np.array([len(together[textbook]) > 2 for textbook in textbooks], dtype=bool)
 
     # What a pass minimises
 
@@ -322,7 +332,7 @@ class _Network:
         return self._cost(lines=(newest - supply.year for supply, _ in self.lines))
 
     def id_cost(self) -> Floats:
-        """Each copy costs the place of its offer in the order of identifiers; none is free, so none is idle."""
+        """Each copy costs the place of its offer in the order of identifiers."""
         place = {supply.id: place for place, supply in enumerate(self.problem.supplies, start=1)}
         return self._cost(lines=(place[supply.id] for supply, _ in self.lines))
 
@@ -374,11 +384,9 @@ class _Network:
 
     def _activity(self, values: Floats) -> Floats:
         programme = self.programme
-        return np.bincount(
-            programme.rows,
-            weights=programme.entries * values[programme.columns],
-            minlength=len(programme.row_lower),
-        )
+        moved = programme.entries * values[programme.columns]
+        total: Floats = np.bincount(programme.rows, weights=moved, minlength=len(programme.row_lower))
+        return total
 
     def _add_row(self, costs: Floats, most: float) -> None:
         """Add the row ``costs x <= most``."""
@@ -410,7 +418,7 @@ def _whole(values: Floats) -> bool:
     return bool(np.all(np.abs(values - np.rint(values)) < EPSILON))
 
 
-# --- The fewest trips ------------------------------------------------------------------------------------------
+# --- The fewest trips -----------------------------------------------------------------------------
 
 
 class _Charges:
@@ -419,10 +427,10 @@ class _Charges:
     A group with copies that cannot be taken off it is open already and costs nothing more.
     """
 
-    def __init__(self, network: _Network, group_of: Sequence[Hashable]) -> None:
+    def __init__(self, network: _Network, group_of: Sequence[tuple[int, ...]]) -> None:
         programme = network.programme
         count = len(network.lines)
-        numbers: dict[Hashable, int] = {}
+        numbers: dict[tuple[int, ...], int] = {}
         self.network = network
         self.group = np.array([numbers.setdefault(group, len(numbers)) for group in group_of], dtype=np.int64)
         self.names = list(numbers)
@@ -446,8 +454,8 @@ class _Charges:
     ) -> tuple[NDArray[np.bool_], float]:
         """Find fewer open groups, choosing among the ``free`` only; the others stay ``opened`` or closed.
 
-        Starts from the network's present values and leaves the values found there. Returns the open groups and
-        a proven lower bound for the number of those.
+        Starts from the network's present values and leaves the values found there. Returns the open
+        groups and a proven lower bound for the number of those.
         """
         network, base = self.network, self.network.programme
         width, count = len(network.values), len(self.group)
@@ -483,16 +491,15 @@ class _Charges:
 def _fewest_trips(network: _Network, effort: Effort) -> tuple[NDArray[np.bool_], float]:
     """Return which lines the fewest trips found leave open, and a proven bound of the number of trips."""
     trips = _Charges(network, [(supply.holder, need.taker) for supply, need in network.lines])
-    everything = np.ones(trips.size, dtype=bool)
-    _slope_scaling(network, trips)
-    opened = trips.open()
     bound = float(trips.given.sum())
+    _slope_scaling(network, trips)
     if trips.live.sum() <= effort.exact_lines:
-        opened, bound = trips.search(everything, everything, effort.exact_nodes)
-        network.minimise(network.km_cost(), opened[trips.group])
-    if opened.sum() > np.ceil(bound - EPSILON):
-        _neighbourhoods(network, trips, effort)
-    return trips.open()[trips.group], float(np.ceil(bound - EPSILON))
+        everything = np.ones(trips.size, dtype=bool)
+        found, proven = trips.search(everything, everything, effort.exact_nodes)
+        bound = max(bound, float(np.ceil(proven - EPSILON)))
+        network.minimise(network.km_cost(), found[trips.group])
+    _neighbourhoods(network, trips, effort, enough=bound)
+    return trips.open()[trips.group], bound
 
 
 def _slope_scaling(network: _Network, trips: _Charges, rounds: int = 12) -> None:
@@ -510,18 +517,25 @@ def _slope_scaling(network: _Network, trips: _Charges, rounds: int = 12) -> None
     network.values = best
 
 
-def _neighbourhoods(network: _Network, trips: _Charges, effort: Effort) -> None:
-    """Close trips by freeing those of a few holders at a time."""
+def _neighbourhoods(network: _Network, trips: _Charges, effort: Effort, enough: float) -> None:
+    """Close trips by freeing those of a few holders at a time, until ``enough`` are left."""
     dice = random.Random(SEED)
-    holders = sorted({holder for name in trips.names for holder in name})
-    givers = np.array([name[0] for name in trips.names])
-    takers = np.array([name[1] for name in trips.names])
+    holders = sorted({holder for pair in trips.names for holder in pair})
+    ends = np.array(trips.names)
     km = network.km_cost()
+    idle = 0
     for _ in range(effort.rounds):
-        chosen = dice.sample(holders, min(effort.holders, len(holders)))
-        free = np.isin(givers, chosen) | np.isin(takers, chosen)
         opened = trips.open()
+        if opened.sum() <= enough or idle >= effort.patience:
+            return
+        free = np.zeros(trips.size, dtype=bool)
+        for holder in dice.sample(holders, len(holders)):
+            free |= (ends == holder).any(axis=1)
+            if (free & trips.choice).sum() >= effort.freed:
+                break
         found, _bound = trips.search(free, opened, effort.round_nodes)
+        idle = 0 if found.sum() < opened.sum() else idle + 1
+        # As many but other trips are taken too: they lead out of dead ends.
         if found.sum() <= opened.sum():
             network.minimise(km, found[trips.group])
 
@@ -535,7 +549,7 @@ def _prefer_whole_sets(network: _Network, effort: Effort) -> None:
         network.close_all_but(found[sources.group])
 
 
-# --- As a person would do it -----------------------------------------------------------------------------------
+# --- As a person would do it ----------------------------------------------------------------------
 
 
 def nearest_donor_first(problem: Problem) -> tuple[Trip, ...]:
@@ -556,17 +570,7 @@ def nearest_donor_first(problem: Problem) -> tuple[Trip, ...]:
     for supply in problem.supplies:
         offers[supply.textbook, supply.part].append(supply)
     for need in problem.needs:
-        givers = {
-            part: sorted(
-                (supply for supply in offers[need.textbook, part] if not allowed(supply, need, problem)),
-                key=lambda supply, taker=need.taker: (
-                    _or_far(problem.road(supply.holder, taker)),
-                    -supply.year,
-                    supply.id,
-                ),
-            )
-            for part, _ in need.parts
-        }
+        givers = {part: _nearest_first(problem, need, offers[need.textbook, part]) for part, _ in need.parts}
         for layer in layers(need):
             room = {
                 part: waiting[need.id, part] + sum(left[supply.id] for supply in givers[part])
@@ -585,5 +589,10 @@ def nearest_donor_first(problem: Problem) -> tuple[Trip, ...]:
     return trips_of(problem, sent)
 
 
-def _or_far(km: float | None) -> float:
-    return float("inf") if km is None else km
+def _nearest_first(problem: Problem, need: Need, offers: Iterable[Supply]) -> list[Supply]:
+    """Return the offers that may serve a need, by road, then newer copies, then identifier."""
+
+    def order(supply: Supply) -> tuple[float, int, int]:
+        return distance(problem.road(supply.holder, need.taker)), -supply.year, supply.id
+
+    return sorted((supply for supply in offers if not allowed(supply, need, problem)), key=order)
