@@ -596,6 +596,7 @@ class Why(StrEnum):
     """Why this giver and not another."""
 
     LOCKED = "locked"
+    ROAD_UNKNOWN = "road_unknown"
     FUND = "fund"
     ONLY = "only"
     NEAREST = "nearest"
@@ -605,7 +606,8 @@ class Why(StrEnum):
 
 
 WHY: Mapping[Why, str] = {
-    Why.LOCKED: "Закреплено методистом: %(copies)s из %(asked)s экз., %(km)s км",
+    Why.LOCKED: "Закреплено методистом: %(copies)s из %(asked)s экз.",
+    Why.ROAD_UNKNOWN: "Подходящая книга, дорога не указана: %(copies)s из %(asked)s экз.",
     Why.FUND: "Резервный фонд, у школ таких книг не хватает: %(copies)s из %(asked)s экз., %(km)s км",
     Why.ONLY: "Единственная школа с такой книгой: %(copies)s из %(asked)s экз., %(km)s км",
     Why.NEAREST: "Ближайшая школа с такой книгой: %(copies)s из %(asked)s экз., %(km)s км",
@@ -652,6 +654,8 @@ def why(problem: Problem, trips: Sequence[Trip]) -> dict[tuple[int, int], Why]:
             ]
             if line.locked:
                 answer = Why.LOCKED
+            elif line.km is None:
+                answer = Why.ROAD_UNKNOWN
             elif any(s.is_fund and s.id == line.supply_id for s in offers[line.textbook, line.part]):
                 answer = Why.FUND
             elif not rivals:
@@ -687,7 +691,7 @@ def reasons(problem: Problem, trips: Sequence[Trip]) -> dict[tuple[int, int], tu
                 {
                     "copies": line.copies,
                     "asked": asked[line.need_id, line.part],
-                    "km": "?" if line.km is None else round(line.km),
+                    "km": None if line.km is None else round(line.km),
                 },
             )
             found[key] = (first, Sentence(ALONG, {"others": others})) if others else (first,)

@@ -102,10 +102,7 @@ def solve(problem: Problem, *, effort: Effort = NORMAL) -> Result:
     network.close_all_but(trips)
     km = network.minimise(network.km_cost())
     network.keep()
-    _prefer_whole_sets(network, effort)
-    network.minimise(network.age_cost())
-    network.keep()
-    network.minimise(network.id_cost())
+    _break_ties(network, effort)
 
     plan = trips_of(problem, network.shipments())
     figures = figures_of(problem, plan)
@@ -145,6 +142,21 @@ class _Programme:
     columns: NDArray[np.int32]
     entries: Floats
     integer: NDArray[np.bool_]
+
+    def with_row(self, costs: Floats, most: float) -> _Programme:
+        """Return the programme with one more row: ``costs x <= most``."""
+        added = np.flatnonzero(costs).astype(np.int32)
+        columns = np.concatenate((self.columns, added))
+        rows = np.concatenate((self.rows, np.full(len(added), len(self.row_lower), dtype=np.int32)))
+        order = np.argsort(columns, kind="stable")
+        return replace(
+            self,
+            columns=columns[order],
+            rows=rows[order],
+            entries=np.concatenate((self.entries, costs[added]))[order],
+            row_lower=np.append(self.row_lower, -np.inf),
+            row_upper=np.append(self.row_upper, most),
+        )
 
 
 @dataclass(frozen=True)
@@ -192,7 +204,7 @@ def _run(programme: _Programme, *, nodes: int | None = None, guess: Floats | Non
         kinds = (highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger)
         model.integrality_ = [kinds[int(flag)] for flag in whole]
 
-    highs: Any = highspy.Highs()
+    highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]
     for option, value in (
         ("output_flag", False),
         ("threads", 1),
@@ -380,26 +392,13 @@ class _Network:
         programme.row_lower[tight] = programme.row_upper[tight] = activity[tight]
         if not self._nailing.all():
             costs = np.where(self._nailing, 0.0, programme.cost)
-            self._add_row(costs, float(costs @ self.values))
+            self.programme = programme.with_row(costs, float(costs @ self.values))
 
     def _activity(self, values: Floats) -> Floats:
         programme = self.programme
         moved = programme.entries * values[programme.columns]
-        total: Floats = np.bincount(programme.rows, weights=moved, minlength=len(programme.row_lower))
-        return total
-
-    def _add_row(self, costs: Floats, most: float) -> None:
-        """Add the row ``costs x <= most``."""
-        programme = self.programme
-        columns = np.flatnonzero(costs).astype(np.int32)
-        rows = np.full(len(columns), len(programme.row_lower), dtype=np.int32)
-        everything = np.concatenate((programme.columns, columns))
-        order = np.argsort(everything, kind="stable")
-        programme.columns = everything[order]
-        programme.rows = np.concatenate((programme.rows, rows))[order]
-        programme.entries = np.concatenate((programme.entries, costs[columns]))[order]
-        programme.row_lower = np.append(programme.row_lower, -np.inf)
-        programme.row_upper = np.append(programme.row_upper, most)
+        total = np.bincount(programme.rows, weights=moved, minlength=len(programme.row_lower))
+        return total.astype(np.float64)
 
     def worth(self, cost: Floats) -> float:
         """Return what the present values cost."""
@@ -447,18 +446,17 @@ class _Charges:
 
     def open(self) -> NDArray[np.bool_]:
         """Return the groups that carry something at the network's present values."""
-        return self._any(self.network.values[: len(self.group)] > 0)
+        return self.carrying(self.network.values)
 
-    def search(
-        self, free: NDArray[np.bool_], opened: NDArray[np.bool_], nodes: int
-    ) -> tuple[NDArray[np.bool_], float]:
-        """Find fewer open groups, choosing among the ``free`` only; the others stay ``opened`` or closed.
+    def programme(
+        self, free: NDArray[np.bool_], opened: NDArray[np.bool_]
+    ) -> tuple[_Programme, NDArray[np.int64]]:
+        """Return the programme of opening as few of the ``free`` groups as will do, and those groups.
 
-        Starts from the network's present values and leaves the values found there. Returns the open
-        groups and a proven lower bound for the number of those.
+        The groups' columns follow the network's. Groups that are not free stay ``opened`` or closed.
         """
-        network, base = self.network, self.network.programme
-        width, count = len(network.values), len(self.group)
+        base, count = self.network.programme, len(self.group)
+        width = len(base.cost)
         free = free & self.choice
         charged = np.flatnonzero(free)
         column = np.zeros(self.size, dtype=np.int64)
@@ -480,12 +478,28 @@ class _Charges:
             rows=np.concatenate((base.rows, link_rows, link_rows))[order].astype(np.int32),
             columns=columns[order].astype(np.int32),
             entries=np.concatenate((base.entries, np.ones(len(links)), -upper[links]))[order],
-            integer=np.concatenate((network.rugged, np.ones(len(charged), dtype=bool))),
+            integer=np.concatenate((self.network.rugged, np.ones(len(charged), dtype=bool))),
         )
-        guess = np.concatenate((network.values, self.open()[charged].astype(np.float64)))
-        optimum = _run(programme, nodes=nodes, guess=guess)
-        chosen = self._any(optimum.values[:count] > EPSILON)
-        return chosen, optimum.bound + float(self.given.sum())
+        return programme, charged
+
+    def guess(self, charged: NDArray[np.int64]) -> Floats:
+        """Return the network's present values, the ``charged`` groups open that carry something."""
+        return np.concatenate((self.network.values, self.open()[charged].astype(np.float64)))
+
+    def search(
+        self, free: NDArray[np.bool_], opened: NDArray[np.bool_], nodes: int
+    ) -> tuple[NDArray[np.bool_], float]:
+        """Find fewer open groups, from the network's present values on.
+
+        Returns the open groups and a proven lower bound for the number of those.
+        """
+        programme, charged = self.programme(free, opened)
+        optimum = _run(programme, nodes=nodes, guess=self.guess(charged))
+        return self.carrying(optimum.values), optimum.bound + float(self.given.sum())
+
+    def carrying(self, values: Floats) -> NDArray[np.bool_]:
+        """Return the groups with copies on any line."""
+        return self._any(values[: len(self.group)] > EPSILON)
 
 
 def _fewest_trips(network: _Network, effort: Effort) -> tuple[NDArray[np.bool_], float]:
@@ -540,13 +554,27 @@ def _neighbourhoods(network: _Network, trips: _Charges, effort: Effort, enough: 
             network.minimise(km, found[trips.group])
 
 
-def _prefer_whole_sets(network: _Network, effort: Effort) -> None:
-    """Bring each need's copies from as few givers and years as the passes before leave possible."""
+def _break_ties(network: _Network, effort: Effort) -> None:
+    """Choose among equal plans: whole class sets from one giver and year, newer copies, lower identifiers.
+
+    The first of these is a charge again, one for each source of a need; so all three passes are integer
+    programmes, on what little the passes before have left free, and the last flow makes them whole.
+    """
     sources = _Charges(network, [(need.id, supply.holder, supply.year) for supply, need in network.lines])
-    everything = np.ones(sources.size, dtype=bool)
-    found, _bound = sources.search(everything, everything, effort.exact_nodes)
-    if found.sum() <= sources.open().sum():
-        network.close_all_but(found[sources.group])
+    programme, charged = sources.programme(sources.choice, sources.given)
+    values = sources.guess(charged)
+    nothing = np.zeros(len(charged))
+    for cost in (
+        programme.cost,
+        np.concatenate((network.age_cost(), nothing)),
+        np.concatenate((network.id_cost(), nothing)),
+    ):
+        values = _run(replace(programme, cost=cost), nodes=effort.exact_nodes, guess=values).values
+        programme = programme.with_row(cost, float(np.ceil(cost @ values - EPSILON)))
+    network.close_all_but(sources.carrying(values)[sources.group])
+    network.minimise(network.age_cost())
+    network.keep()
+    network.minimise(network.id_cost())
 
 
 # --- As a person would do it ----------------------------------------------------------------------
