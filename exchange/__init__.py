@@ -14,6 +14,7 @@ from jinja2 import StrictUndefined
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from exchange import runs
+from exchange.catalog import views as catalog
 from exchange.cli import init_cli
 from exchange.clock import Clock, SystemClock
 from exchange.config import Settings
@@ -68,7 +69,8 @@ def create_app(settings: Settings | None = None, clock: Clock | None = None) -> 
     pages.init_pages(app)
     display.init_display(app)
     home.init_navigation(app)
-    for blueprint in (home.bp, people.bp):
+    catalog.init_catalog(app)
+    for blueprint in (home.bp, people.bp, catalog.bp):
         app.register_blueprint(blueprint)
     init_cli(app)
     return app
