@@ -154,6 +154,13 @@ def test_an_older_order_still_in_force_speaks_when_the_newer_is_silent() -> None
     assert judged(older).legality is Legality.LAST_YEAR
 
 
+def test_the_newest_of_several_orders_in_force_decides() -> None:
+    older = listing(1, date(2028, 4, 25), order="858", since=date(2022, 9, 1))
+    newer = listing(2, date(2026, 8, 31))
+    for known in ((older, newer), (newer, older)):
+        assert (judged(*known).order, judged(*known).legality) == ("769", Legality.EXCLUDED)
+
+
 def test_a_book_of_a_former_order_is_not_listed() -> None:
     former = listing(1, date(2027, 4, 25), order="858", since=date(2022, 9, 1), until=date(2024, 12, 31))
     verdict = judged(former)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import struct
 import zipfile
@@ -18,7 +19,6 @@ from hypothesis import strategies as st
 
 from exchange.catalog import importer
 from exchange.catalog.importer import (
-    COMPARED,
     REPORT_HEADER,
     ExistingEntry,
     Outcome,
@@ -33,6 +33,7 @@ from exchange.catalog.importer import (
     clean_publishers,
     clean_title,
     compare,
+    existing_entry,
     read_list,
 )
 from exchange.catalog.rules import Level
@@ -113,15 +114,15 @@ def refusal(content: bytes) -> str:
 
 
 def stored(parsed: ParsedList) -> list[ExistingEntry]:
-    """Return what a database would hold after the import of ``parsed``."""
+    """Return what a database would hold after the import of ``parsed``, facts kept as JSON."""
     return [
-        ExistingEntry(
-            ref=index,
+        existing_entry(
+            index,
+            json.loads(json.dumps(each.facts)),
             order=each.order,
             edition=each.edition,
             appendix=each.appendix,
             number=each.number,
-            **{name: getattr(each, name) for name in COMPARED},
         )
         for index, each in enumerate(parsed.entries)
     ]
@@ -472,6 +473,9 @@ def test_every_doubt_names_its_row() -> None:
     }
     assert parsed.accounted[Outcome.LISTED] == 4
     assert len(parsed.entries) == 9
+    keys = [(each.appendix, each.number, each.position) for each in parsed.entries]
+    assert len(keys) == len(set(keys))
+    assert {each.number: each.position for each in parsed.entries}["1.1.1.1.1.1.1"] == 1
     assert {each.number: each.grades for each in parsed.entries}["1.1.1.1.1.1.8"] == "10–11"
     assert_accounted(parsed)
 
@@ -584,6 +588,7 @@ def test_a_rewritten_good_workbook_is_still_good() -> None:
         ("просто текст".encode(), "шапка"),
         (GOOD[:-200], "подозрительно"),
         (GOOD + b"\0" * 22, "подозрительно"),
+        (GOOD[:-22] + b"PK\x06\x07" + b"\0" * 16 + GOOD[-22:], "подозрительно"),
     ],
 )
 def test_anything_else_is_refused_in_one_sentence(content: bytes, word: str) -> None:
