@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from enum import StrEnum
 
+from exchange.catalog.rules import Legality, Verdict
 from exchange.errors import Invalid, WrongMoment
 
 
@@ -34,6 +35,35 @@ STATE_NAMES = {
 }
 
 
+class Standing(StrEnum):
+    """How a posting stands in the eyes of its school: the word on its chip."""
+
+    OPEN = "open"
+    PARTLY = "partly"
+    DONE = "done"
+    ENDING = "ending"
+    WITHDRAWN = "withdrawn"
+    EXPIRED = "expired"
+
+
+OFFER_STANDINGS = {
+    Standing.OPEN: "на доске",
+    Standing.PARTLY: "часть разобрана",
+    Standing.DONE: "разобрано",
+    Standing.ENDING: "скоро снимется",
+    Standing.WITHDRAWN: "отозван",
+    Standing.EXPIRED: "срок вышел",
+}
+REQUEST_STANDINGS = {
+    Standing.OPEN: "на доске",
+    Standing.PARTLY: "часть подобрана",
+    Standing.DONE: "всё подобрано",
+    Standing.ENDING: "скоро снимется",
+    Standing.WITHDRAWN: "отозвана",
+    Standing.EXPIRED: "срок вышел",
+}
+
+
 class ShortageReason(StrEnum):
     """Why books are missing: a closed list."""
 
@@ -55,6 +85,8 @@ SHORTAGE_NAMES = {
 EXPIRY_WARNING_DAYS = 7
 """Days before the end of a posting at which its school is reminded."""
 
+SMALL_COUNT = 3
+"""Counts of special-needs pupils below this are shown to the school and the methodist only."""
 OLDEST_YEAR = 1990
 """The oldest year of printing the catalogue knows."""
 LONGEST_DAYS = 366
@@ -100,6 +132,59 @@ def check_offer(
     if due_back <= max(today, available_from or today):
         raise Invalid("День возврата должен быть позже дня передачи.", field="due_back")
     return due_back
+
+
+def check_legal(verdict: Verdict, kind: OfferKind | None = None) -> None:
+    """Raise ``Invalid`` for a book that may not be taught from, with the date and the order that say so.
+
+    With ``kind``, for an offer: in its last year a book is lent, not given away for good.
+    """
+    if not verdict.legality.usable:
+        raise Invalid(verdict.message, **verdict.parameters)
+    if kind is OfferKind.PERMANENT and verdict.legality is Legality.LAST_YEAR:
+        raise Invalid(
+            "Это последний год учебника (до %(date)s, приказ %(order)s): отдайте его на время, не насовсем.",
+            field="kind",
+            date=written(verdict.until) if verdict.until else "–",
+            order=verdict.order,
+        )
+
+
+def usual_kind(verdict: Verdict) -> OfferKind:
+    """Return the kind an offer of this book has unless its school says otherwise."""
+    return OfferKind.LOAN if verdict.legality is Legality.LAST_YEAR else OfferKind.PERMANENT
+
+
+def standing(state: PostingState, *, asked: int, taken: int, expires_on: date, today: date) -> Standing:
+    """Return how a posting stands: ``taken`` of the ``asked`` copies are reserved or matched."""
+    if state is PostingState.WITHDRAWN:
+        return Standing.WITHDRAWN
+    if taken == asked:
+        return Standing.DONE
+    if state is PostingState.EXPIRED:
+        return Standing.EXPIRED
+    if expires_on <= warn_until(today):
+        return Standing.ENDING
+    return Standing.PARTLY if taken else Standing.OPEN
+
+
+def to_spare(*, free: int, usable: int, pupils: int | None) -> int | None:
+    """Return the copies a school is advised to offer: what is free beyond its own pupils.
+
+    ``usable`` are all usable copies of the part, of whatever year; ``None`` when the pupils are not known.
+    """
+    return None if pupils is None else min(free, max(0, usable - pupils))
+
+
+def above_floor(free: Sequence[int], floor: int) -> list[int]:
+    """Return how many copies of each place of the fund may be had so that ``floor`` copies stay in all."""
+    spare = max(0, sum(free) - floor)
+    return [min(copies, spare) for copies in free]
+
+
+def is_small_count(copies: int, *, special_needs: bool) -> bool:
+    """Say whether a count may identify a child: one or two pupils with special needs."""
+    return special_needs and 0 < copies < SMALL_COUNT
 
 
 def check_request(

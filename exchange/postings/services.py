@@ -11,7 +11,9 @@ from sqlalchemy.orm.attributes import flag_modified
 from sqlalchemy.orm.util import identity_key
 
 from exchange import journal
+from exchange.catalog import services as catalog
 from exchange.catalog.models import Edition, Textbook
+from exchange.catalog.rules import Verdict
 from exchange.clock import Clock
 from exchange.db import Base, db
 from exchange.errors import Invalid, NotFound, Stale, WrongMoment
@@ -184,6 +186,7 @@ def post_offer(
         expires_on=expires_on,
         today=clock.today(holder.district.timezone),
     )
+    rules.check_legal(_verdict(edition.textbook_id, holder, clock), kind)
     _lock_shelf(holder.id, edition.id)
     _check_free(holder.id, edition.id, copies)
     offer = Offer(
@@ -233,6 +236,7 @@ def change_offer(
         today=clock.today(offer.holder.district.timezone),
     )
     rules.check_not_below_reserved(copies, offer.reserved)
+    rules.check_legal(_verdict(offer.edition.textbook_id, offer.holder, clock), kind)
     if copies > offer.copies:
         _lock_shelf(offer.holder_id, offer.edition_id)
         _check_free(offer.holder_id, offer.edition_id, copies - offer.copies, in_offer=offer.copies)
@@ -306,6 +310,7 @@ def post_request(
         school, textbook, copies_by_part, needed_by=needed_by, year_from=year_from, expires_on=expires_on,
         clock=clock,
     )  # fmt: skip
+    rules.check_legal(_verdict(textbook.id, school, clock))
     # Requests of one school are posted one after the other, so that the look below sees them all.
     db.session.execute(sa.select(Holder.id).where(Holder.id == school.id).with_for_update())
     if open_request(school.id, textbook.id) is not None:
@@ -530,6 +535,10 @@ def _checked_request(
         expires_on=expires_on,
         today=clock.today(school.district.timezone),
     )
+
+
+def _verdict(textbook_id: int, holder: Holder, clock: Clock) -> Verdict:
+    return catalog.verdicts([textbook_id], clock.today(holder.district.timezone))[textbook_id]
 
 
 def _sums(query: sa.Select[Any, Any]) -> dict[int, int]:

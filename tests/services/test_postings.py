@@ -8,64 +8,21 @@ import pytest
 import sqlalchemy as sa
 
 from exchange import journal
-from exchange.catalog.models import Edition, Textbook
+from exchange.catalog.models import Edition
 from exchange.clock import FrozenClock
 from exchange.db import db, unit_of_work
 from exchange.errors import Forbidden, Invalid, NotFound, Stale, WrongMoment
 from exchange.ledger import services as ledger
 from exchange.ledger.rules import Line, MovementKind
 from exchange.postings import services
-from exchange.postings.models import Offer, Request, RequestPart
+from exchange.postings.models import Offer, RequestPart
 from exchange.postings.rules import OfferKind, PostingState, ShortageReason
-from exchange.schools.models import Holder, User
 from exchange.schools.rules import HolderKind
 from exchange.stock.models import ShelfNote
 from exchange.stock.rules import Condition
 from exchange.transfers import rules as transfer_rules
 from tests.factories import World
-
-TODAY = date(2026, 9, 14)
-
-
-def make_textbook(title: str = "Физика", *, parts: int = 1, special_needs: bool = False) -> Textbook:
-    textbook = Textbook(
-        identity=title,
-        title=f"{title}: 7-й класс: учебник",
-        authors="Перышкин И. М.",
-        subject_area="Естественно-научные предметы",
-        subject=title,
-        grade_from=7,
-        grade_to=7,
-        publisher="Просвещение",
-        parts=parts,
-        special_needs=special_needs,
-        folded=title.casefold(),
-        sort_key=title.casefold(),
-    )
-    db.session.add(textbook)
-    db.session.flush()
-    return textbook
-
-
-def make_edition(textbook: Textbook, *, year: int = 2022, part: int = 1) -> Edition:
-    edition = Edition(textbook_id=textbook.id, year=year, part=part)
-    db.session.add(edition)
-    db.session.flush()
-    return edition
-
-
-def put_on_shelf(holder: Holder, edition: Edition, copies: int, *, by: User, clock: FrozenClock) -> None:
-    source = ledger.technical(holder.district_id, HolderKind.SOURCE)
-    ledger.post(
-        MovementKind.ACQUISITION,
-        [
-            Line(edition.id, source, source, -copies),
-            Line(edition.id, holder.id, holder.id, copies),
-        ],
-        by=by,
-        clock=clock,
-        district_id=holder.district_id,
-    )
+from tests.postings_world import TODAY, make_edition, make_textbook, offer_of, put_on_shelf, request_of
 
 
 @pytest.fixture
@@ -75,40 +32,6 @@ def edition(world: World, clock: FrozenClock) -> Edition:
         made = make_edition(make_textbook())
         put_on_shelf(world.donor_school, made, 10, by=world.donor, clock=clock)
     return made
-
-
-def offer_of(world: World, clock: FrozenClock, edition: Edition, copies: int = 5, **changes: object) -> Offer:
-    values: dict[str, object] = {
-        "holder": world.donor_school,
-        "edition": edition,
-        "copies": copies,
-        "kind": OfferKind.PERMANENT,
-        "condition": Condition.GOOD,
-        "due_back": None,
-        "available_from": None,
-        "expires_on": TODAY + timedelta(days=60),
-        "note": "",
-        "by": world.donor,
-        "clock": clock,
-    }
-    return services.post_offer(**{**values, **changes})
-
-
-def request_of(world: World, clock: FrozenClock, textbook: Textbook, **changes: object) -> Request:
-    values: dict[str, object] = {
-        "school": world.recipient_school,
-        "textbook": textbook,
-        "copies_by_part": {1: 4},
-        "reason": ShortageReason.MORE_PUPILS,
-        "needed_by": None,
-        "year_from": None,
-        "loan_acceptable": True,
-        "expires_on": TODAY + timedelta(days=60),
-        "note": "",
-        "by": world.recipient,
-        "clock": clock,
-    }
-    return services.post_request(**{**values, **changes})
 
 
 def test_no_more_is_offered_than_lies_free(world: World, clock: FrozenClock, edition: Edition) -> None:
@@ -229,6 +152,32 @@ def test_terms_must_fit(world: World, clock: FrozenClock, edition: Edition) -> N
             with pytest.raises(Invalid) as refused:
                 offer_of(world, clock, edition, **wrong)
             assert refused.value.field == field
+
+
+def test_a_book_in_its_last_year_is_lent_only(world: World, clock: FrozenClock) -> None:
+    with unit_of_work():
+        last = make_edition(make_textbook("Химия", appendix=2, until=date(2027, 8, 31)))
+        put_on_shelf(world.donor_school, last, 5, by=world.donor, clock=clock)
+        with pytest.raises(Invalid, match=r"до 31.08.2027, приказ 858.*на время") as refused:
+            offer_of(world, clock, last)
+        assert refused.value.field == "kind"
+        lent = offer_of(world, clock, last, kind=OfferKind.LOAN, due_back=date(2027, 6, 20))
+        with pytest.raises(Invalid, match="последний год"):
+            services.change_offer(
+                lent.id, copies=5, kind=OfferKind.PERMANENT, condition=Condition.GOOD, due_back=None,
+                available_from=None, expires_on=TODAY, note="", seen=None, by=world.donor, clock=clock,
+            )  # fmt: skip
+
+
+def test_an_excluded_book_is_not_posted(world: World, clock: FrozenClock) -> None:
+    with unit_of_work():
+        gone = make_edition(make_textbook("Астрономия", appendix=2, until=date(2026, 8, 31)))
+        put_on_shelf(world.donor_school, gone, 5, by=world.donor, clock=clock)
+        for kind in OfferKind:
+            with pytest.raises(Invalid, match=r"до 31.08.2026 \(приказ 858"):
+                offer_of(world, clock, gone, kind=kind, due_back=date(2027, 6, 20))
+        with pytest.raises(Invalid, match=r"до 31.08.2026 \(приказ 858"):
+            request_of(world, clock, gone.textbook)
 
 
 def test_only_the_own_librarian_posts(world: World, clock: FrozenClock, edition: Edition) -> None:
