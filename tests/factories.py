@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 
-from exchange.clock import Clock
+from exchange.catalog import importer
+from exchange.catalog import services as catalog
+from exchange.catalog.models import ListEntry, Textbook
+from exchange.clock import Clock, FrozenClock
 from exchange.db import db, unit_of_work
 from exchange.schools import services as schools
 from exchange.schools.models import District, Holder, User
@@ -95,3 +101,45 @@ def make_world(clock: Clock) -> World:
             deputy=person(district, "deputy", Role.DEPUTY, taker),
             outsider=person(other, "outsider", Role.METHODIST),
         )
+
+
+def make_textbook(
+    title: str = "Математика",
+    subject: str = "Математика",
+    grade: int | str = 5,
+    *,
+    parts: int = 1,
+    authors: str = "Виленкин Н.Я., Жохов В.И.",
+    publisher: str = "Просвещение",
+    level: str = "",
+    valid_until: str = "",
+    appendix: int = 1,
+    special_needs: bool = False,
+    order: str = "769",
+    edition: str = "",
+    in_force_from: date = date(2025, 9, 1),
+) -> Textbook:
+    """Add a book to a federal list (by default to appendix 1 of the one in force), by loading a row."""
+    row = {
+        "Приложение": appendix,
+        "Номер": f"1.1.1.1.1.1.{db.session.query(ListEntry).count() + 1}",
+        "Предмет": subject,
+        "Название": title,
+        "Авторы": authors,
+        "Класс": grade,
+        "Уровень": level,
+        "Частей": parts,
+        "Издательство": publisher,
+        "ОВЗ": "да" if special_needs else "",
+        "Срок": valid_until,
+    }
+    text = io.StringIO()
+    writer = csv.DictWriter(text, row, delimiter=";")
+    writer.writeheader()
+    writer.writerow(row)
+    parsed = importer.read_list(
+        io.BytesIO(text.getvalue().encode()), "учебник.csv", order=order, edition=edition
+    )
+    plan = catalog.plan_parsed(parsed, order=order, edition=edition, in_force_from=in_force_from, whole=False)
+    catalog.apply_import(plan, by=None, clock=FrozenClock(datetime(2025, 9, 1, tzinfo=UTC)))
+    return db.session.query(Textbook).filter_by(identity=parsed.entries[0].identity).one()
