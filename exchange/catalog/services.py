@@ -255,6 +255,62 @@ def facets() -> tuple[list[str], list[str]]:
     return sorted(subjects, key=sort_key), sorted(publishers, key=sort_key)
 
 
+@dataclass(frozen=True)
+class Described:
+    """One textbook with all that the lists say about it. ``entries``: columns of entry and list."""
+
+    textbook: Textbook
+    now: Verdict
+    next_year: Verdict
+    year: SchoolYear
+    entries: Sequence[Any]
+    years: Mapping[int, Sequence[int]]
+    """Years of printing counted anywhere, by part."""
+
+
+def describe(textbook_id: int, *, on: date) -> Described:
+    """Return one textbook for its page, in three queries; ``NotFound`` for an unknown one."""
+    textbook = db.session.get(Textbook, textbook_id)
+    if textbook is None:
+        raise NotFound("Такого учебника нет в каталоге.")
+    entries = db.session.execute(
+        sa.select(
+            ListEntry.appendix,
+            ListEntry.number,
+            ListEntry.valid_until,
+            ListEntry.perpetual,
+            ListEntry.excluded_on,
+            ListEntry.raw,
+            FederalList.order_number,
+            FederalList.edition,
+            FederalList.in_force_from,
+            FederalList.in_force_until,
+        )
+        .join(FederalList)
+        .where(ListEntry.textbook_id == textbook_id)
+        .order_by(FederalList.in_force_from.desc(), ListEntry.appendix, ListEntry.number, ListEntry.position)
+    ).all()
+    listings = [
+        _listing(row, (0, row.appendix, row.valid_until, row.perpetual, row.excluded_on)) for row in entries
+    ]
+    year = SchoolYear.of(on)
+    years: dict[int, list[int]] = {part: [] for part in range(1, textbook.parts + 1)}
+    for part, printed in db.session.execute(
+        sa.select(Edition.part, Edition.year)
+        .where(Edition.textbook_id == textbook_id)
+        .order_by(Edition.part, Edition.year)
+    ):
+        years.setdefault(part, []).append(printed)
+    return Described(
+        textbook=textbook,
+        now=legality(listings, on),
+        next_year=legality(listings, on, SchoolYear(year.start + 1)),
+        year=year,
+        entries=entries,
+        years=years,
+    )
+
+
 # --- loading a list ---
 
 CHECK = "list-check"
