@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from pathlib import Path
+
 import click
 from flask import Flask, current_app
 from flask.cli import AppGroup
 
+from exchange.catalog import importer
+from exchange.catalog import services as catalog
 from exchange.clock import Clock
 from exchange.db import in_unit
 from exchange.errors import DomainError
@@ -71,3 +76,45 @@ def verify() -> None:
     if differences:
         raise click.ClickException(f"Книги не сходятся: расхождений {len(differences)}.")
     click.echo("Книги сходятся.")
+
+
+_DAY = click.DateTime(["%d.%m.%Y", "%Y-%m-%d"])
+
+
+@group.command("import-list")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--order", required=True, help="Number of the order: 858.")
+@click.option("--edition", default="", help="Number of the amending order whose changes are in: 119.")
+@click.option("--in-force-from", required=True, type=_DAY, help="Its first day in force, дд.мм.гггг.")
+@click.option("--signed-on", type=_DAY, help="The day it was signed, дд.мм.гггг.")
+@click.option("--dry-run", is_flag=True, help="Only report what would change.")
+def import_list(
+    file: Path, order: str, edition: str, in_force_from: datetime, signed_on: datetime | None, dry_run: bool
+) -> None:
+    """Load a federal list from FILE (XLSX or CSV) and print what changed, row by row."""
+    try:
+        plan = catalog.plan_import(
+            file,
+            order=order,
+            edition=edition,
+            in_force_from=in_force_from.date(),
+            signed_on=signed_on.date() if signed_on else None,
+        )
+        for what, sheet, row, *details in plan.table:
+            place = f"строка {row}" if row else ""
+            click.echo(" · ".join(text for text in (what, sheet, place, *details) if text))
+        if not dry_run:
+            in_unit(lambda: catalog.apply_import(plan, by=None, clock=clock()))
+    except DomainError as error:
+        raise click.ClickException(str(error)) from None
+    accounted = plan.parsed.accounted
+    click.echo(
+        f"Строк в файле: {plan.parsed.rows_read}, учебников: {accounted[importer.Outcome.IMPORTED]}, "
+        f"пропущено с указанием причины: {accounted[importer.Outcome.LISTED]}."
+    )
+    counts = plan.counts
+    click.echo(
+        f"Новых: {counts['new']}, изменённых: {counts['changed']}, без изменений: {counts['unchanged']}, "
+        f"выбывших: {counts['excluded']}, проверить: {counts['doubtful']}."
+    )
+    click.echo("Это проверка: ничего не записано." if dry_run else "Перечень загружен.")
