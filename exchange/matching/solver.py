@@ -80,7 +80,7 @@ class Effort:
 
 
 QUICK = Effort(exact_lines=2000, exact_nodes=50, freed=250, round_nodes=20, rounds=20, patience=10)
-NORMAL = Effort(exact_lines=2000, exact_nodes=500, freed=250, round_nodes=20, rounds=120, patience=40)
+NORMAL = Effort(exact_lines=2000, exact_nodes=500, freed=250, round_nodes=20, rounds=80, patience=30)
 
 
 def solve(problem: Problem, *, effort: Effort = NORMAL) -> Result:
@@ -209,6 +209,12 @@ def _run(programme: _Programme, *, nodes: int | None = None, guess: Floats | Non
         ("output_flag", False),
         ("threads", 1),
         ("random_seed", SEED),
+        # A good start is always at hand: HiGHS need not look for one.
+        ("mip_heuristic_effort", 0.0),
+        ("mip_allow_feasibility_jump", False),
+        ("mip_heuristic_run_root_reduced_cost", False),
+        ("mip_heuristic_run_zi_round", False),
+        ("mip_detect_symmetry", False),
         ("mip_rel_gap", 0.0),
         ("mip_abs_gap", 1 - 1e-4),  # integer programmes here have whole-numbered costs
         ("mip_max_nodes", nodes if nodes is not None else 2**31 - 1),
