@@ -59,6 +59,8 @@ Pair = tuple[int, int]
 #: from it.
 EPSILON = 1e-6
 SEED = 1
+#: So many trips are searched all at once without thought.
+SMALL = 60
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ class Effort:
     patience: int
 
 
-QUICK = Effort(exact_lines=2000, exact_nodes=50, freed=250, round_nodes=20, rounds=20, patience=10)
+QUICK = Effort(exact_lines=1000, exact_nodes=50, freed=250, round_nodes=20, rounds=20, patience=10)
 NORMAL = Effort(exact_lines=2000, exact_nodes=500, freed=250, round_nodes=20, rounds=80, patience=30)
 
 
@@ -544,6 +546,8 @@ def _neighbourhoods(network: _Network, trips: _Charges, effort: Effort, enough: 
     ends = np.array(trips.names)
     km = network.km_cost()
     idle = 0
+    # To free nearly everything of a small but dense district is slower than to do it in pieces.
+    freed = min(effort.freed, max(SMALL, 0.4 * trips.choice.sum()))
     for _ in range(effort.rounds):
         opened = trips.open()
         if opened.sum() <= enough or idle >= effort.patience:
@@ -551,7 +555,7 @@ def _neighbourhoods(network: _Network, trips: _Charges, effort: Effort, enough: 
         free = np.zeros(trips.size, dtype=bool)
         for holder in dice.sample(holders, len(holders)):
             free |= (ends == holder).any(axis=1)
-            if (free & trips.choice).sum() >= effort.freed:
+            if (free & trips.choice).sum() >= freed:
                 break
         found, _bound = trips.search(free, opened, effort.round_nodes)
         idle = 0 if found.sum() < opened.sum() else idle + 1
