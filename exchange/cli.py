@@ -11,12 +11,15 @@ from flask.cli import AppGroup
 
 from exchange.catalog import importer
 from exchange.catalog import services as catalog
+from exchange import mail
 from exchange.clock import Clock
+from exchange.config import Settings
 from exchange.db import in_unit
 from exchange.errors import DomainError
 from exchange.ledger import services as ledger
 from exchange.schools import services as schools
 from exchange.schools.rules import Role
+from exchange.web.unit import forget_old_keys
 
 group = AppGroup("exchange", help="Commands of the textbook exchange.")
 
@@ -62,6 +65,57 @@ def init(
     except DomainError as error:
         raise click.ClickException(str(error)) from None
     click.echo(f"Готово: {district}. Войдите на портал как «{login}».")
+
+
+def settings() -> Settings:
+    """Return the application's settings."""
+    result: Settings = current_app.extensions["settings"]
+    return result
+
+
+@group.command("password")
+@click.argument("login")
+@click.password_option("--password", prompt="Новый пароль", confirmation_prompt="Новый пароль ещё раз")
+def password(login: str, password: str) -> None:
+    """Give LOGIN a new password and end its sessions: when no methodist can sign in any more."""
+    try:
+        password_hash = schools.hash_password(password)
+        in_unit(lambda: schools.reset_password(login, password_hash=password_hash, clock=clock()))
+    except DomainError as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(f"Пароль изменён: {login}.")
+
+
+@group.command("mail")
+@click.option("--digest", is_flag=True, help="Send the morning digests too.")
+def deliver_mail(digest: bool) -> None:
+    """Send the letters that wait: the urgent ones and, with --digest, the digest of the day.
+
+    Meant to run every few minutes; safe to run twice at once.
+    """
+    _deliver(digest=digest)
+
+
+@group.command("daily")
+def daily() -> None:
+    """Do what the new day asks for and send the digests. Meant to run once every morning."""
+    in_unit(lambda: forget_old_keys(clock().now()))
+    _deliver(digest=True)
+
+
+def _deliver(*, digest: bool) -> None:
+    try:
+        transport = mail.transport_for(settings())
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
+    report = mail.deliver(transport=transport, settings=settings(), clock=clock(), digest=digest)
+    click.echo(f"Писем отправлено: {report.sent}.")
+    if report.refused:
+        click.echo(f"Не принято почтовым сервером: {report.refused}.", err=True)
+    if report.without_address:
+        click.echo(f"Нет адреса: {', '.join(report.without_address)}.", err=True)
+    if report.unreachable:
+        raise click.ClickException(f"Почтовый сервер недоступен: {report.unreachable}")
 
 
 @group.command("verify")
