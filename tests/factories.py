@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
-from exchange.catalog import importer
-from exchange.catalog import services as catalog
-from exchange.catalog.models import ListEntry, Textbook
-from exchange.clock import Clock, FrozenClock
+import sqlalchemy as sa
+
+from exchange.catalog.models import FederalList, ListEntry, Textbook
+from exchange.catalog.rules import fold, identity, sort_key
+from exchange.clock import Clock
 from exchange.db import db, unit_of_work
 from exchange.schools import services as schools
 from exchange.schools.models import District, Holder, User
@@ -105,41 +104,72 @@ def make_world(clock: Clock) -> World:
 
 def make_textbook(
     title: str = "Математика",
-    subject: str = "Математика",
-    grade: int | str = 5,
     *,
+    authors: str = "Моро М.И.; Волкова С.И.; Степанова С.В.",
+    subject: str = "Математика",
+    grades: tuple[int | None, int | None] = (1, 1),
     parts: int = 1,
-    authors: str = "Виленкин Н.Я., Жохов В.И.",
     publisher: str = "Просвещение",
     level: str = "",
-    valid_until: str = "",
-    appendix: int = 1,
     special_needs: bool = False,
-    order: str = "769",
-    edition: str = "",
-    in_force_from: date = date(2025, 9, 1),
+    listed: bool = True,
+    appendix: int = 1,
+    valid_until: date | None = date(2035, 8, 31),
 ) -> Textbook:
-    """Add a book to a federal list (by default to appendix 1 of the one in force), by loading a row."""
-    row = {
-        "Приложение": appendix,
-        "Номер": f"1.1.1.1.1.1.{db.session.query(ListEntry).count() + 1}",
-        "Предмет": subject,
-        "Название": title,
-        "Авторы": authors,
-        "Класс": grade,
-        "Уровень": level,
-        "Частей": parts,
-        "Издательство": publisher,
-        "ОВЗ": "да" if special_needs else "",
-        "Срок": valid_until,
-    }
-    text = io.StringIO()
-    writer = csv.DictWriter(text, row, delimiter=";")
-    writer.writeheader()
-    writer.writerow(row)
-    parsed = importer.read_list(
-        io.BytesIO(text.getvalue().encode()), "учебник.csv", order=order, edition=edition
-    )
-    plan = catalog.plan_parsed(parsed, order=order, edition=edition, in_force_from=in_force_from, whole=False)
-    catalog.apply_import(plan, by=None, clock=FrozenClock(datetime(2025, 9, 1, tzinfo=UTC)))
-    return db.session.query(Textbook).filter_by(identity=parsed.entries[0].identity).one()
+    """Put a textbook into the catalogue and, unless ``listed`` is false, into a federal list in force."""
+    low, high = grades
+    written = f"{low}-{high}" if low != high else f"{low or 'СПО'}"
+    with unit_of_work():
+        textbook = Textbook(
+            identity=identity(
+                authors=authors.split("; "),
+                subject=subject,
+                title=title,
+                grades=written,
+                level=level,
+                publisher_group=publisher,
+                special_needs=special_needs,
+            ),
+            title=title,
+            authors=authors,
+            subject_area=subject,
+            subject=subject,
+            grade_from=low,
+            grade_to=high,
+            level=level,
+            publisher=publisher,
+            parts=parts,
+            special_needs=special_needs,
+            folded=fold(f"{authors} {title} {subject} {publisher} {written}"),
+            sort_key=sort_key(f"{subject} {low or 99} {title} {authors}")[:300],
+        )
+        db.session.add(textbook)
+        db.session.flush()
+        if listed:
+            federal_list = _federal_list()
+            db.session.add(
+                ListEntry(
+                    list_id=federal_list.id,
+                    appendix=appendix,
+                    number=f"1.1.{textbook.id}",
+                    row=textbook.id,
+                    raw={},
+                    valid_until=valid_until,
+                    textbook_id=textbook.id,
+                )
+            )
+    return textbook
+
+
+def _federal_list() -> FederalList:
+    found = db.session.scalar(sa.select(FederalList).where(FederalList.order_number == "858"))
+    if found is None:
+        found = FederalList(
+            order_number="858",
+            signed_on=date(2022, 9, 21),
+            in_force_from=date(2022, 9, 21),
+            loaded_at=datetime(2024, 1, 1, tzinfo=UTC),
+        )
+        db.session.add(found)
+        db.session.flush()
+    return found
