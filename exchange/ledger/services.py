@@ -92,6 +92,15 @@ def free_copies(*, owner_id: int, holder_id: int, edition_id: int) -> int:
     )
 
 
+def locked(*, owner_id: int, holder_id: int, edition_id: int) -> tuple[int, int]:
+    """Return the copies and the promised copies of an account; nobody changes them until the unit ends."""
+    ((balance_id, _),) = _accounts([Line(edition_id, owner_id, holder_id, 0)])
+    copies, promised = db.session.execute(
+        sa.select(Balance.copies, Balance.promised).where(Balance.id == balance_id).with_for_update()
+    ).one()
+    return copies, promised
+
+
 def technical(district_id: int, kind: HolderKind) -> int:
     """Return the id of the district's technical account (transit, disputed, source, written off)."""
     return db.session.scalars(
