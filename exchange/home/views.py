@@ -21,6 +21,7 @@ NAVIGATION: Sequence[tuple[str, str, Action | None]] = (
     ("home.index", "Главная", None),
     ("catalog.index", "Каталог", None),
     ("catalog.lists", "Федеральный перечень", Action.LOAD_LIST),
+    ("reserve.index", "Фонд", Action.SEE_DISTRICT),
     ("people.schools", "Школы", Action.SEE_DISTRICT),
     ("people.directory", "Люди", Action.MANAGE_PEOPLE),
 )

@@ -443,7 +443,7 @@ def school_shelves(district_id: int, textbook_id: int) -> list[Any]:
     )
 
 
-def places(by: User) -> list[Holder]:
+def places(*, by: User) -> list[Holder]:
     """Return the storage places of the fund that ``by`` keeps, the first one first."""
     access.require(by, Action.KEEP_FUND)
     return list(
@@ -455,7 +455,7 @@ def places(by: User) -> list[Holder]:
     )
 
 
-def schools(by: User) -> list[Holder]:
+def schools(*, by: User) -> list[Holder]:
     """Return the schools of the person's district by name."""
     return list(
         db.session.scalars(
@@ -675,6 +675,13 @@ def give(
             raise NotFound
         if balance.holder_id != place.id:
             raise Invalid("Одна передача – из одного места. Оформите книги с другого склада отдельно.")
+        owner = _holder(by, balance.owner_id)
+        if kind is Kind.PERMANENT and owner.kind is not HolderKind.FUND:
+            raise Invalid(
+                "Книги на балансе «%(owner)s»: фонд может дать их только на время.",
+                field="kind",
+                owner=owner.short_name,
+            )
         lines.append(transfers.NewLine(balance.edition_id, balance.owner_id, number))
     transfer = transfers.propose(
         giver=place,
