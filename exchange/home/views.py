@@ -19,7 +19,9 @@ bp = Blueprint("home", __name__)
 
 NAVIGATION: Sequence[tuple[str, str, Action | None]] = (
     ("home.index", "Главная", None),
+    ("transfers.waiting", "Ждёт меня", None),
     ("catalog.index", "Каталог", None),
+    ("transfers.index", "Передачи", Action.SEE_TRANSFER),
     ("catalog.lists", "Федеральный перечень", Action.LOAD_LIST),
 )
 """Endpoint, title and the action it is for: at any school of the person's, or in the district."""
