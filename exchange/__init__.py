@@ -22,6 +22,7 @@ from exchange.db import db, init_db
 from exchange.home import views as home
 from exchange.schools import views as people
 from exchange.transfers import views as transfers
+from exchange.stock import views as stock
 from exchange.web import display, pages, unit
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -73,6 +74,7 @@ def create_app(settings: Settings | None = None, clock: Clock | None = None) -> 
     catalog.init_catalog(app)
     transfers.init_transfers(app)
     for blueprint in (home.bp, people.bp, catalog.bp, transfers.bp):
+    for blueprint in (home.bp, people.bp, catalog.bp, stock.bp):
         app.register_blueprint(blueprint)
     init_cli(app)
     return app

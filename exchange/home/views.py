@@ -23,6 +23,8 @@ NAVIGATION: Sequence[tuple[str, str, Action | None]] = (
     ("catalog.index", "Каталог", None),
     ("transfers.index", "Передачи", Action.SEE_TRANSFER),
     ("catalog.lists", "Федеральный перечень", Action.LOAD_LIST),
+    ("people.schools", "Школы", Action.SEE_DISTRICT),
+    ("people.directory", "Люди", Action.MANAGE_PEOPLE),
 )
 """Endpoint, title and the action it is for: at any school of the person's, or in the district."""
 

@@ -718,3 +718,17 @@ def explain(uncovered: Uncovered) -> tuple[Sentence, ...]:
         for refusal, copies in uncovered.refusals
     ]
     return tuple(clauses)
+
+
+# --- The worth of a need ----------------------------------------------------------------------------
+
+#: A pupil without a book in these grades counts double: the first, and those that end in an examination.
+FIRST_AND_EXAM_GRADES = frozenset({1, 9, 11})
+
+
+def weight_of(grades: Iterable[int], missing: int, pupils: int) -> int:
+    """Return the worth of one covered set: double for first and exam grades, doubled again where more than
+    half of the pupils have no book.
+    """
+    weight = 2 if FIRST_AND_EXAM_GRADES.intersection(grades) else 1
+    return weight * 2 if pupils and missing * 2 > pupils else weight
