@@ -73,8 +73,7 @@ def create_app(settings: Settings | None = None, clock: Clock | None = None) -> 
     home.init_navigation(app)
     catalog.init_catalog(app)
     transfers.init_transfers(app)
-    for blueprint in (home.bp, people.bp, catalog.bp, transfers.bp):
-    for blueprint in (home.bp, people.bp, catalog.bp, stock.bp):
+    for blueprint in (home.bp, people.bp, catalog.bp, stock.bp, transfers.bp):
         app.register_blueprint(blueprint)
     init_cli(app)
     return app

@@ -704,9 +704,9 @@ def pack(
 
 def decline(
     transfer_id: int,
-    *,
     reason: DeclineReason,
     remark: str = "",
+    *,
     seen: int | None = None,
     by: User,
     clock: Clock,
@@ -744,7 +744,7 @@ def _refuse(
 
 
 def withdraw(
-    transfer_id: int, *, remark: str = "", seen: int | None = None, by: User, clock: Clock
+    transfer_id: int, remark: str = "", *, seen: int | None = None, by: User, clock: Clock
 ) -> Transfer:
     """Take a proposal or an agreement back before the books leave. A giver's withdrawal is a refusal too."""
     transfer, step = open_step(transfer_id, StepName.WITHDRAW, seen=seen, by=by)
@@ -1079,7 +1079,7 @@ def settle(
     )
 
 
-def stop(transfer_id: int, *, remark: str = "", seen: int | None = None, by: User, clock: Clock) -> Transfer:
+def stop(transfer_id: int, remark: str = "", *, seen: int | None = None, by: User, clock: Clock) -> Transfer:
     """What is still on the road goes back to the giver; what was received stays received."""
     transfer, step = open_step(transfer_id, StepName.STOP, seen=seen, by=by)
     remark = remark.strip()
@@ -1110,7 +1110,7 @@ def stop(transfer_id: int, *, remark: str = "", seen: int | None = None, by: Use
 # --- Loans ----------------------------------------------------------------------------------------------
 
 
-def prolong(transfer_id: int, *, due_back: date, seen: int | None = None, by: User, clock: Clock) -> Transfer:
+def prolong(transfer_id: int, due_back: date, *, seen: int | None = None, by: User, clock: Clock) -> Transfer:
     """The giver leaves the books for longer."""
     transfer, step = open_step(transfer_id, StepName.PROLONG, seen=seen, by=by)
     today = clock.today(transfer.giver.district.timezone)

@@ -263,7 +263,8 @@ def _step_form(transfer: Transfer, name: StepName, *, by: User, submitted: bool 
                 f"{_('Кто отвечает')}: {line.edition.textbook.title}",
                 choices=[("", "–"), *((bearer.value, _(rules.BEARER_NAMES[bearer])) for bearer in Bearer)],
             )
-    made: Any = type("StepFields", (BASES.get(name, Form),), fields)
+    base: Any = BASES.get(name, Form)
+    made = type(base)("StepFields", (base,), fields)
     form: Form = made(prefix=name.value) if submitted else made(formdata=None, prefix=name.value)
     if name is StepName.DECLINE:
         acting = services.parties(transfer, name, by=by)
