@@ -263,8 +263,8 @@ def _step_form(transfer: Transfer, name: StepName, *, by: User, submitted: bool 
                 f"{_('Кто отвечает')}: {line.edition.textbook.title}",
                 choices=[("", "–"), *((bearer.value, _(rules.BEARER_NAMES[bearer])) for bearer in Bearer)],
             )
-    base: Any = BASES.get(name, Form)
-    made = type(base)("StepFields", (base,), fields)
+    new_class: Any = type(Form)
+    made = new_class("StepFields", (BASES.get(name, Form),), fields)
     form: Form = made(prefix=name.value) if submitted else made(formdata=None, prefix=name.value)
     if name is StepName.DECLINE:
         acting = services.parties(transfer, name, by=by)
