@@ -21,8 +21,8 @@ from exchange.config import Settings
 from exchange.db import db, init_db
 from exchange.home import views as home
 from exchange.schools import views as people
-from exchange.transfers import views as transfers
 from exchange.stock import views as stock
+from exchange.transfers import views as transfers
 from exchange.web import display, pages, unit
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -15,6 +15,7 @@ from flask_babel import lazy_gettext as _l
 from flask_babel import ngettext
 from flask_login import current_user
 from wtforms import RadioField, SelectField, TextAreaField
+from wtforms.fields import SelectChoice
 from wtforms.validators import Length, Optional
 
 from exchange import journal
@@ -31,7 +32,7 @@ from exchange.schools.views import clock
 from exchange.stock.rules import CONDITION_NAMES
 from exchange.transfers import rules, services
 from exchange.transfers.models import Transfer, TransferLine
-from exchange.transfers.rules import Arrival, Bearer, Decision, DeclineReason, Kind, Party, StepName
+from exchange.transfers.rules import Arrival, Bearer, Decision, DeclineReason, Kind, Step, StepName
 from exchange.web.display import with_arguments
 from exchange.web.export import export
 from exchange.web.forms import CopiesField, Filled, Form, RussianDateField, seen_version
@@ -247,8 +248,9 @@ class StepForm:
     failed: bool = False
 
 
-def _step_form(transfer: Transfer, name: StepName, *, by: User, submitted: bool = False) -> StepForm:
+def _step_form(transfer: Transfer, step: Step, *, submitted: bool = False) -> StepForm:
     """Build the form of a step: its own fields and, for each line it is about, a number per column."""
+    name = step.name
     concerned = CONCERNED.get(name, lambda line: True)
     columns = COLUMNS.get(name, ())
     lines = [line for line in transfer.lines if concerned(line)] if columns else []
@@ -261,21 +263,20 @@ def _step_form(transfer: Transfer, name: StepName, *, by: User, submitted: bool 
         if name is StepName.SETTLE:
             fields[f"bearer_{line.id}"] = SelectField(
                 f"{_('Кто отвечает')}: {line.edition.textbook.title}",
-                choices=[("", "–"), *((bearer.value, _(rules.BEARER_NAMES[bearer])) for bearer in Bearer)],
+                choices=_choices(rules.BEARER_NAMES, list(Bearer), "–"),
             )
-    new_class: Any = type(Form)
-    made = new_class("StepFields", (BASES.get(name, Form),), fields)
+    made = type("StepFields", (BASES.get(name, Form),), fields)
     form: Form = made(prefix=name.value) if submitted else made(formdata=None, prefix=name.value)
     if name is StepName.DECLINE:
-        acting = services.parties(transfer, name, by=by)
-        reasons = [
-            reason for party in Party if party in acting for reason in rules.DECLINE_REASONS.get(party, ())
-        ]
-        form["reason"].choices = [
-            ("", _("выберите")),
-            *((r.value, _(rules.DECLINE_NAMES[r])) for r in reasons),
-        ]
+        reasons = rules.DECLINE_REASONS[step.party]
+        form["reason"].choices = _choices(rules.DECLINE_NAMES, reasons, _("выберите"))
     return StepForm(name, form, lines, columns, submitted)
+
+
+def _choices(names: Mapping[Any, str], values: Sequence[Any], nothing: str | None) -> list[SelectChoice]:
+    """Return the choices of a field for members of an enumeration, after ``nothing`` where it is given."""
+    first = [] if nothing is None else [SelectChoice("", nothing)]
+    return first + [SelectChoice(value.value, _(names[value])) for value in values]
 
 
 def _numbers(form: Form, lines: Sequence[TransferLine], column: str) -> dict[int, int]:
@@ -290,11 +291,11 @@ def show(transfer_id: int) -> Response:
 
 
 def _show(transfer: Transfer, *, by: User, failed: StepForm | None = None) -> Response:
-    names = [step.name for step in services.menu(transfer, by=by)]
-    main = rules.next_step(services.menu(transfer, by=by))
+    steps = services.menu(transfer, by=by)
+    main = rules.next_step(steps)
     forms = {
-        name: failed if failed and failed.name is name else _step_form(transfer, name, by=by)
-        for name in names
+        step.name: failed if failed and failed.name is step.name else _step_form(transfer, step)
+        for step in steps
     }
     verdicts = catalog.verdicts({line.edition.textbook_id for line in transfer.lines}, _today())
     return page(
@@ -304,7 +305,6 @@ def _show(transfer: Transfer, *, by: User, failed: StepForm | None = None) -> Re
         transfer=transfer,
         main=forms.pop(main) if main else None,
         others=list(forms.values()),
-        failed=failed.name if failed else None,
         waits=rules.waited_for(transfer.state),
         verdicts=verdicts,
         stages=rules.progress(transfer.kind, transfer.state),
@@ -353,9 +353,9 @@ def _take(
     """Take a step by its form: check whose and which moment it is, then the form, then do the work."""
     by = access.current()
     seen = seen_version()
-    services.open_step(transfer_id, name, seen=seen, by=by)
+    opened = services.open_step(transfer_id, name, seen=seen, by=by)[1]
     transfer = services.visible(transfer_id, by=by)
-    step = _step_form(transfer, name, by=by, submitted=True)
+    step = _step_form(transfer, opened, submitted=True)
     if not step.form.validate():
         return _show(transfer, by=by, failed=step)
     try:
@@ -579,7 +579,7 @@ def discrepancy(transfer_id: int) -> Response:
 class AskForm(Form):
     """How many copies of one book are asked for, and for which school."""
 
-    taker = SelectField(_l("Для кого"), coerce=int)
+    taker = SelectField(_l("Для кого"))
     kind = RadioField(_l("Как"), [Filled()], validate_choice=True)
     copies = CopiesField(_l("Сколько экземпляров"), [Filled()])
     due_back = RussianDateField(_l("Вернём до"), [Optional()])
@@ -626,17 +626,17 @@ def ask() -> Response:
     if not takers:
         raise Forbidden(access.FORBIDDEN)
     form = AskForm(copies=asked.free or None, kind=asked.kinds[0].value, due_back=asked.due_back)
-    form.taker.choices = [(holder.id, holder.short_name) for holder in takers]
-    form.kind.choices = [(kind.value, _(rules.KIND_NAMES[kind])) for kind in asked.kinds]
+    form.taker.choices = [SelectChoice(str(holder.id), holder.short_name) for holder in takers]
+    form.kind.choices = _choices(rules.KIND_NAMES, asked.kinds, None)
     if not form.is_submitted():
         return _ask_page(form, asked, takers)
     if len(takers) == 1:
-        form.taker.data = takers[0].id
+        form.taker.data = str(takers[0].id)
     if len(asked.kinds) == 1:
         form.kind.data = asked.kinds[0].value
     if not form.validate():
         return _ask_page(form, asked, takers, status=422)
-    taker = next(holder for holder in takers if holder.id == form.taker.data)
+    taker = next(holder for holder in takers if str(holder.id) == form.taker.data)
     try:
         transfer = _propose(form, asked, taker, by=by)
     except Invalid as error:
