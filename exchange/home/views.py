@@ -19,7 +19,9 @@ bp = Blueprint("home", __name__)
 
 NAVIGATION: Sequence[tuple[str, str, Action | None]] = (
     ("home.index", "Главная", None),
+    ("transfers.waiting", "Ждёт меня", None),
     ("catalog.index", "Каталог", None),
+    ("transfers.index", "Передачи", Action.SEE_TRANSFER),
     ("catalog.lists", "Федеральный перечень", Action.LOAD_LIST),
     ("people.schools", "Школы", Action.SEE_DISTRICT),
     ("people.directory", "Люди", Action.MANAGE_PEOPLE),
