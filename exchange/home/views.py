@@ -20,6 +20,9 @@ bp = Blueprint("home", __name__)
 NAVIGATION: Sequence[tuple[str, str, Action | None]] = (
     ("home.index", "Главная", None),
     ("catalog.index", "Каталог", None),
+    ("postings.board", "Доска", None),
+    ("postings.offers", "Излишки", Action.POST_OFFER),
+    ("postings.requests", "Заявки", Action.POST_REQUEST),
     ("catalog.lists", "Федеральный перечень", Action.LOAD_LIST),
 )
 """Endpoint, title and the action it is for: at any school of the person's, or in the district."""

@@ -64,6 +64,13 @@ REQUEST_STANDINGS = {
 }
 
 
+class Side(StrEnum):
+    """Which textbooks of the board are shown: those somebody has to spare, or those somebody lacks."""
+
+    HAVE = "have"
+    NEED = "need"
+
+
 class ShortageReason(StrEnum):
     """Why books are missing: a closed list."""
 
@@ -226,9 +233,19 @@ def check_expiry(expires_on: date, *, today: date) -> None:
         raise Invalid("Не дольше года: потом можно продлить.", field="expires_on")
 
 
+def is_open(state: PostingState) -> bool:
+    """Say whether the posting is on the board: it can be changed, withdrawn and answered."""
+    return state is PostingState.OPEN
+
+
+def is_renewable(state: PostingState) -> bool:
+    """Say whether the posting can be kept on the board or put back; withdrawn is withdrawn for good."""
+    return state is not PostingState.WITHDRAWN
+
+
 def check_renewable(state: PostingState) -> None:
-    """Raise ``WrongMoment`` for a posting that was withdrawn: that is for good."""
-    if state is PostingState.WITHDRAWN:
+    """Raise ``WrongMoment`` for a posting that was withdrawn."""
+    if not is_renewable(state):
         raise WrongMoment("Отозванное не продлевается. Разместите заново.")
 
 
@@ -242,19 +259,26 @@ def check_not_below_reserved(copies: int, reserved: int) -> None:
         )
 
 
-def check_not_below_matched(copies: int, matched: int) -> None:
+def check_not_below_matched(copies: int, matched: int, *, part: int) -> None:
     """Raise ``Invalid`` when a request would fall below what is already on its way."""
     if copies < matched:
         raise Invalid(
             "Уже подобрано %(matched)s экз.: меньше сделать нельзя. Сначала отзовите передачу.",
             field="copies",
             matched=matched,
+            part=part,
         )
 
 
 def default_expiry(today: date, days: int) -> date:
     """Return the usual last day of a posting: ``days`` calendar days from ``today``."""
     return today + timedelta(days=days)
+
+
+def default_due_back(today: date) -> date:
+    """Return the usual day of return of a loan: the 20th of the coming June (books come back 15–25 June)."""
+    june = date(today.year, 6, 20)
+    return june if today < june else date(today.year + 1, 6, 20)
 
 
 def warn_until(today: date) -> date:

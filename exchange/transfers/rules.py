@@ -12,6 +12,7 @@ from datetime import date, timedelta
 from enum import StrEnum
 
 from exchange.errors import Invalid, WrongMoment
+from exchange.postings.rules import default_due_back as default_due_back
 
 
 class Kind(StrEnum):
@@ -353,9 +354,3 @@ def working_days_after(start: date, days: int) -> date:
         if day.weekday() < 5:
             days -= 1
     return day
-
-
-def default_due_back(today: date) -> date:
-    """Return the usual day of return of a loan: the 20th of the coming June (books come back 15–25 June)."""
-    june = date(today.year, 6, 20)
-    return june if today < june else date(today.year + 1, 6, 20)
