@@ -22,6 +22,7 @@ from exchange.db import db, init_db
 from exchange.home import views as home
 from exchange.postings import views as postings
 from exchange.schools import views as people
+from exchange.stock import views as stock
 from exchange.web import display, pages, unit
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -71,7 +72,7 @@ def create_app(settings: Settings | None = None, clock: Clock | None = None) -> 
     display.init_display(app)
     home.init_navigation(app)
     catalog.init_catalog(app)
-    for blueprint in (home.bp, people.bp, catalog.bp, postings.bp):
+    for blueprint in (home.bp, people.bp, catalog.bp, stock.bp, postings.bp):
         app.register_blueprint(blueprint)
     init_cli(app)
     return app

@@ -16,17 +16,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from enum import Enum
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from exchange.catalog.rules import Level, fold, identity, publisher_group
 from exchange.errors import Invalid
 
-# The real list is 0.25 MB packed and 2 MB unpacked: 2,550 rows of 12 columns, 250 thousand tags.
+# The real list is 0.25 MB packed and 2 MB unpacked: 2,550 rows of 12 columns, 160 thousand tags.
 MAX_BYTES = 20 * 1024 * 1024
-MAX_UNPACKED = 48 * 1024 * 1024
+MAX_UNPACKED = 32 * 1024 * 1024
 MAX_RATIO = 200
 MAX_MEMBERS = 500
-MAX_TAGS = 2_000_000
+MAX_TAGS = 600_000
 MAX_ROWS = 30_000
 MAX_COLUMNS = 64
 MAX_CELL = 32_767
@@ -124,7 +124,8 @@ class ParsedEntry:
     """One entry of the list as read.
 
     ``grade_from`` and ``grade_to`` are None for vocational schools (СПО) and where no class is named;
-    ``parts`` is the number of volumes of one set; ``raw`` keeps the cells as they stood.
+    ``parts`` is the number of volumes of one set; ``position`` counts the earlier entries that bear the same
+    number; ``raw`` keeps the cells as they stood.
     """
 
     row: int
@@ -154,7 +155,13 @@ class ParsedEntry:
     on_trial: bool
     valid_until: date | None
     perpetual: bool
+    position: int = 0
     raw: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """What a later import compares with (COMPARED), as JSON can hold it; see ``existing_entry``."""
+        return {name: _storable(getattr(self, name)) for name in COMPARED}
 
     @property
     def identity(self) -> str:
@@ -470,7 +477,7 @@ _LEVEL = re.compile(
 _CLASS = re.compile(
     r"[:;.,]?\s*\(?\b(?:для\s+)?(\d{1,2}(?:\s*-?\s*(?:й|го|ый|е|e))?"
     r"(?:(?:\s*[-–]\s*|\s+дополнительный\s+и\s+)\d{1,2}(?:\s*-?\s*(?:й|го|е|e))?)?"
-    r"(?:\s+дополнительн\w+)?)\s*(?:класс\w*|кл\.)\)?",
+    r"(?:\s+дополнительн\w+)?)\s*(?:класс\w*|кл\b)\)?",
     re.IGNORECASE,
 )
 _TEXTBOOK = re.compile(r"[:;.]\s*учеб(?:ник)?\b\.?(?=[\s:;.,(]|$)([^:;(]*)", re.IGNORECASE)
@@ -963,7 +970,9 @@ class _Reading:
         entry = self._facts(row, order, edition, appendix, values, raw)
         key = (order, edition, appendix, entry.number)
         others = self._taken.setdefault(key, [])
-        if any(replace(entry, row=each.row, sheet=each.sheet) == each for each in others):
+        if any(
+            replace(entry, row=each.row, sheet=each.sheet, position=each.position) == each for each in others
+        ):
             message = "Строка повторяет строку %(other)s, загружена только первая."
             self._listed(row, "repeated", message, severity=Severity.NOTICE, other=str(others[0].row))
             return
@@ -977,6 +986,7 @@ class _Reading:
                 number=entry.number,
                 other=str(others[0].row),
             )
+        entry = replace(entry, position=len(others))
         others.append(entry)
         self._entries.append(entry)
         self._outcome(row, Outcome.IMPORTED)
@@ -1222,6 +1232,39 @@ class ExistingEntry:
     valid_until: date | None
     perpetual: bool
     excluded: bool = False
+
+
+def _storable(value: object) -> object:
+    if isinstance(value, date):
+        return value.isoformat()
+    return list(value) if isinstance(value, tuple) else value
+
+
+def existing_entry(
+    ref: object,
+    facts: Mapping[str, Any],
+    *,
+    order: str,
+    edition: str,
+    appendix: int,
+    number: str,
+    excluded: bool = False,
+) -> ExistingEntry:
+    """Return a stored entry from the ``facts`` that ``ParsedEntry.facts`` gave when it was imported."""
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in facts.items()
+    }
+    values["level"] = Level(values["level"])
+    values["valid_until"] = date.fromisoformat(values["valid_until"]) if values["valid_until"] else None
+    return ExistingEntry(
+        ref=ref,
+        order=order,
+        edition=edition,
+        appendix=appendix,
+        number=number,
+        excluded=excluded,
+        **values,
+    )
 
 
 @dataclass(frozen=True)

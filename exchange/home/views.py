@@ -24,6 +24,8 @@ NAVIGATION: Sequence[tuple[str, str, Action | None]] = (
     ("postings.offers", "Излишки", Action.POST_OFFER),
     ("postings.requests", "Заявки", Action.POST_REQUEST),
     ("catalog.lists", "Федеральный перечень", Action.LOAD_LIST),
+    ("people.schools", "Школы", Action.SEE_DISTRICT),
+    ("people.directory", "Люди", Action.MANAGE_PEOPLE),
 )
 """Endpoint, title and the action it is for: at any school of the person's, or in the district."""
 

@@ -175,12 +175,21 @@ def standing(state: PostingState, *, asked: int, taken: int, expires_on: date, t
     return Standing.PARTLY if taken else Standing.OPEN
 
 
-def to_spare(*, free: int, usable: int, pupils: int | None) -> int | None:
-    """Return the copies a school is advised to offer: what is free beyond its own pupils.
+def to_spare(free: Sequence[int], *, borrowed: int, pupils: int | None) -> list[int | None]:
+    """Return the copies a school is advised to offer of each year of one part, taking from the first years.
 
-    ``usable`` are all usable copies of the part, of whatever year; ``None`` when the pupils are not known.
+    ``free`` are its own copies that it could offer, by year; with the ``borrowed`` ones they serve its
+    ``pupils``, and only what is left is advised. ``None`` when the pupils are not known.
     """
-    return None if pupils is None else min(free, max(0, usable - pupils))
+    if pupils is None:
+        return [None] * len(free)
+    left = max(0, sum(free) + borrowed - pupils)
+    advice: list[int | None] = []
+    for copies in free:
+        taken = min(copies, left)
+        advice.append(taken)
+        left -= taken
+    return advice
 
 
 def above_floor(free: Sequence[int], floor: int) -> list[int]:

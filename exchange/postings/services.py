@@ -26,8 +26,9 @@ from exchange.postings.rules import OfferKind, PostingState, ShortageReason, Sid
 from exchange.schools import access
 from exchange.schools.models import District, Holder, Road, User
 from exchange.schools.rules import Action, HolderKind, Place, may
-from exchange.stock.models import Enrolment, Floor, ShelfNote
-from exchange.stock.rules import Condition, need, sets_of
+from exchange.stock import services as stock
+from exchange.stock.models import Floor, ShelfNote
+from exchange.stock.rules import Candidate, Condition, sets_of
 
 NOT_ENOUGH_OFFERED = (
     "В излишках этой школы свободно только %(free)s, а нужно %(needed)s. Уменьшите количество."
@@ -679,82 +680,69 @@ class ShelfRow:
 
 @dataclass(frozen=True)
 class Shelf:
-    """A textbook on a school's shelf. ``pupils`` and ``usable`` (by part) are what the advice rests on."""
+    """A textbook as a school has it, the newest year first.
+
+    ``pupils`` need it (``None``: not known); of complete sets ``fit`` are fit for use and ``missing`` lack.
+    """
 
     rows: Sequence[ShelfRow]
-    usable: Mapping[int, int]
     pupils: int | None
-    parts: int
-
-    @property
-    def missing(self) -> int | None:
-        """Complete sets missing for the school's pupils; ``None`` when these are not known."""
-        if self.pupils is None:
-            return None
-        return need(sets_of(self.usable, self.parts).complete, self.pupils)
+    fit: int
+    missing: int | None
 
 
 def shelf_of(school: Holder, textbook: Textbook, *, clock: Clock) -> Shelf:
-    """Return what a school has of a textbook and what of it could be offered, by year and part."""
-    balances = db.session.execute(
-        sa.select(
-            Edition,
-            Balance.owner_id,
-            Balance.copies,
-            Balance.promised,
-            sa.func.coalesce(ShelfNote.worn, 0).label("worn"),
-            ShelfNote.condition,
+    """Return what a school has of a textbook, what of it could be offered and what it lacks."""
+    today = clock.today(school.district.timezone)
+    book = next((one for one in stock.shelf(school, on=today) if one.id == textbook.id), None)
+    if book is None:
+        pupils = _pupils(school, textbook, SchoolYear.of(today))
+        return Shelf(rows=[], pupils=pupils, fit=0, missing=pupils)
+    here = [edition for edition in book.editions if edition.edition_id is not None and edition.own]
+    editions = {
+        edition.id: edition
+        for edition in db.session.scalars(
+            sa.select(Edition).where(Edition.id.in_([one.edition_id for one in here]))
         )
-        .join(Balance, Balance.edition_id == Edition.id)
-        .outerjoin(
-            ShelfNote,
-            sa.and_(ShelfNote.holder_id == Balance.holder_id, ShelfNote.edition_id == Balance.edition_id),
-        )
-        .where(Edition.textbook_id == textbook.id, Balance.holder_id == school.id, Balance.copies > 0)
-        .order_by(Edition.year.desc(), Edition.part)
-    ).all()
-    own = [row for row in balances if row.owner_id == school.id]
-    usable: dict[int, int] = {}
-    for row in balances:
-        worn = row.worn if row.owner_id == school.id else 0
-        usable[row.Edition.part] = usable.get(row.Edition.part, 0) + max(0, row.copies - row.promised - worn)
-    free = free_on_shelf(school.id, [row.Edition.id for row in own])
-    pupils = pupils_of(school, textbook, clock=clock)
-    rows = []
-    left = {
-        part: rules.to_spare(free=copies, usable=copies, pupils=pupils) for part, copies in usable.items()
     }
-    # Newer books stay: the oldest years are advised first.
-    for row in reversed(own):
-        spare = left[row.Edition.part]
-        advised = None if spare is None else min(spare, free[row.Edition.id])
-        if spare is not None and advised is not None:
-            left[row.Edition.part] = spare - advised
-        rows.append(
-            ShelfRow(
-                edition=row.Edition,
-                copies=row.copies,
-                free=free[row.Edition.id],
-                spare=advised,
-                condition=row.condition or Condition.GOOD,
-            )
+    free = free_on_shelf(school.id, list(editions))
+    borrowed = book.by_part(lambda edition: edition.borrowed)
+    spare = {}
+    for part in range(1, textbook.parts + 1):
+        own = {number: free[number] for number, edition in sorted(editions.items()) if edition.part == part}
+        # Newer books stay: the oldest years are advised first.
+        oldest_first = sorted(own, key=lambda number: editions[number].year)
+        advice = rules.to_spare(
+            [own[number] for number in oldest_first], borrowed=borrowed[part], pupils=book.pupils
         )
-    return Shelf(rows=rows[::-1], usable=usable, pupils=pupils, parts=textbook.parts)
+        spare.update(zip(oldest_first, advice, strict=True))
+    rows = [
+        ShelfRow(
+            edition=editions[one.edition_id],
+            copies=one.own,
+            free=free[one.edition_id],
+            spare=spare[one.edition_id],
+            condition=one.condition or Condition.GOOD,
+        )
+        for one in here
+        if one.edition_id is not None
+    ]
+    fit = sets_of(book.by_part(lambda edition: edition.fit), textbook.parts).complete
+    return Shelf(rows=rows, pupils=book.pupils, fit=fit, missing=book.need)
 
 
-def pupils_of(school: Holder, textbook: Textbook, *, clock: Clock) -> int | None:
-    """Return the pupils of the grades the textbook serves in this school year; ``None`` if not entered."""
-    if textbook.grade_from is None or textbook.grade_to is None:
-        return None
-    year = SchoolYear.of(clock.today(school.district.timezone)).start
-    total: int | None = db.session.scalar(
-        sa.select(sa.func.sum(Enrolment.pupils)).where(
-            Enrolment.school_id == school.id,
-            Enrolment.school_year == year,
-            Enrolment.grade.between(textbook.grade_from, textbook.grade_to),
-        )
-    )
-    return total
+def _pupils(school: Holder, textbook: Textbook, year: SchoolYear) -> int | None:
+    """Return the pupils of the grades of a textbook that is not on the shelf; ``None`` if not known."""
+    grades = Candidate(
+        textbook_id=textbook.id,
+        subject=textbook.subject,
+        grade_from=textbook.grade_from,
+        grade_to=textbook.grade_to,
+        special_needs=textbook.special_needs,
+        lasts=True,
+    ).grades
+    pupils = stock.enrolment(school.id, year.start) if grades else {}
+    return sum(pupils.get(grade, 0) for grade in grades) if pupils else None
 
 
 def offers_of(

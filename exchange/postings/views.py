@@ -48,7 +48,7 @@ WHOLE_SET = "0"
 
 # --- forms ---
 
-WRONG_CHOICE = _l("Выберите из списка.")
+_refusal = {"invalid_choice_message": _l("Выберите из списка.")}
 
 
 def _words(names: Mapping[Any, str]) -> dict[str, str]:
@@ -58,13 +58,9 @@ def _words(names: Mapping[Any, str]) -> dict[str, str]:
 class OfferForm(Form):
     """The terms of a surplus. The copies are fields of their own, one per edition: ``offer_form``."""
 
-    kind = RadioField(
-        _l("Как отдаём"), choices=lambda: _words(rules.OFFER_KIND_NAMES), invalid_choice_message=WRONG_CHOICE
-    )
+    kind = RadioField(_l("Как отдаём"), choices=lambda: _words(rules.OFFER_KIND_NAMES), **_refusal)
     due_back = RussianDateField(_l("Вернуть до"))
-    condition = SelectField(
-        _l("Состояние"), choices=lambda: _words(CONDITION_NAMES), invalid_choice_message=WRONG_CHOICE
-    )
+    condition = SelectField(_l("Состояние"), choices=lambda: _words(CONDITION_NAMES), **_refusal)
     expires_on = RussianDateField(_l("Держать на доске до"))
     available_from = RussianDateField(_l("Можно отдать с"))
     note = TextAreaField(_l("Примечание"), [Length(max=500)])
@@ -90,7 +86,7 @@ class RequestForm(Form):
     reason = SelectField(
         _l("Почему не хватает"),
         choices=lambda: _words(rules.SHORTAGE_NAMES),
-        invalid_choice_message=WRONG_CHOICE,
+        **_refusal,
     )
     needed_by = RussianDateField(_l("Нужны к"))
     year_from = CopiesField(_l("Не старше года издания"))
@@ -133,7 +129,7 @@ def request_form(parts: int, *, whole: bool, **values: Any) -> RequestForm:
             fields["part"] = SelectField(
                 _l("Какие части"),
                 choices={WHOLE_SET: _("все части (комплект)"), **only},
-                invalid_choice_message=WRONG_CHOICE,
+                **_refusal,
             )
     else:
         for part in range(1, parts + 1):
@@ -531,7 +527,6 @@ def new_request() -> Response:
         school=school,
         textbook=textbook,
         shelf=shelf,
-        sets=sets_of(shelf.usable, textbook.parts),
         verdict=catalog.verdicts([textbook.id], _today())[textbook.id],
         back=came_from(""),
     )
