@@ -123,6 +123,8 @@ def _deliver(*, digest: bool) -> None:
         click.echo(f"Нет адреса: {', '.join(report.without_address)}.", err=True)
     if report.unreachable:
         raise click.ClickException(f"Почтовый сервер недоступен: {report.unreachable}")
+
+
 @group.command("prepare")
 @click.option("--demo/--empty", default=False, help="What to do with a server that has no district yet.")
 @click.pass_context
