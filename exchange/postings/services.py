@@ -707,7 +707,7 @@ def shelf_of(school: Holder, textbook: Textbook, *, clock: Clock) -> Shelf:
     }
     free = free_on_shelf(school.id, list(editions))
     borrowed = book.by_part(lambda edition: edition.borrowed)
-    spare = {}
+    spare: dict[int, int | None] = {}
     for part in range(1, textbook.parts + 1):
         own = {number: free[number] for number, edition in sorted(editions.items()) if edition.part == part}
         # Newer books stay: the oldest years are advised first.
