@@ -20,6 +20,7 @@ from exchange.clock import Clock, SystemClock
 from exchange.config import Settings
 from exchange.db import db, init_db
 from exchange.home import views as home
+from exchange.postings import views as postings
 from exchange.schools import views as people
 from exchange.stock import views as stock
 from exchange.transfers import views as transfers
@@ -74,6 +75,7 @@ def create_app(settings: Settings | None = None, clock: Clock | None = None) -> 
     catalog.init_catalog(app)
     transfers.init_transfers(app)
     for blueprint in (home.bp, people.bp, catalog.bp, stock.bp, transfers.bp):
+    for blueprint in (home.bp, people.bp, catalog.bp, stock.bp, postings.bp):
         app.register_blueprint(blueprint)
     init_cli(app)
     return app
