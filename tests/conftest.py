@@ -11,10 +11,13 @@ import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import flask_migrate
 import pytest
+from flask import g
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from exchange import create_app
 from exchange.clock import FrozenClock
@@ -67,11 +70,24 @@ def clock() -> FrozenClock:
     return FrozenClock(START)
 
 
+class Browser(FlaskClient):
+    """A client whose requests do not share what Flask keeps for one request.
+
+    The application's context stays open during a test, so that ``g`` would outlive a request and with it
+    the person signed in on another client.
+    """
+
+    def open(self, *args: Any, **options: Any) -> TestResponse:
+        vars(g).clear()
+        return super().open(*args, **options)
+
+
 @pytest.fixture
 def app(template: databases.Template, tmp_path: Path, clock: FrozenClock) -> Iterator[Portal]:
     url = template.copy(tmp_path)
     app = create_app(make_settings(tmp_path, url), clock)
     app.testing = True
+    app.test_client_class = Browser
     app.config["WTF_CSRF_ENABLED"] = False
     with app.app_context():
         yield app
