@@ -19,6 +19,7 @@ from exchange.cli import init_cli
 from exchange.clock import Clock, SystemClock
 from exchange.config import Settings
 from exchange.db import db, init_db
+from exchange.home import book_panels
 from exchange.home import views as home
 from exchange.schools import views as people
 from exchange.web import display, pages, unit
@@ -70,7 +71,8 @@ def create_app(settings: Settings | None = None, clock: Clock | None = None) -> 
     display.init_display(app)
     home.init_navigation(app)
     catalog.init_catalog(app)
-    for blueprint in (home.bp, people.bp, catalog.bp):
+    book_panels.init_book_panels(app)
+    for blueprint in (home.bp, people.bp, catalog.bp, catalog.lists_bp):
         app.register_blueprint(blueprint)
     init_cli(app)
     return app

@@ -20,7 +20,7 @@ bp = Blueprint("home", __name__)
 NAVIGATION: Sequence[tuple[str, str, Action | None]] = (
     ("home.index", "Главная", None),
     ("catalog.index", "Каталог", None),
-    ("catalog.lists", "Федеральный перечень", Action.LOAD_LIST),
+    ("lists.index", "Федеральный перечень", Action.LOAD_LIST),
 )
 """Endpoint, title and the action it is for: at any school of the person's, or in the district."""
 
