@@ -22,6 +22,7 @@ from exchange.db import db, init_db
 from exchange.home import book_panels
 from exchange.home import views as home
 from exchange.schools import views as people
+from exchange.stock import views as stock
 from exchange.web import display, pages, unit
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -72,7 +73,7 @@ def create_app(settings: Settings | None = None, clock: Clock | None = None) -> 
     home.init_navigation(app)
     catalog.init_catalog(app)
     book_panels.init_book_panels(app)
-    for blueprint in (home.bp, people.bp, catalog.bp, catalog.lists_bp):
+    for blueprint in (home.bp, people.bp, catalog.bp, catalog.lists_bp, stock.bp):
         app.register_blueprint(blueprint)
     init_cli(app)
     return app

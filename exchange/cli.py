@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import click
+import flask_migrate
+import sqlalchemy as sa
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from flask import Flask, current_app
 from flask.cli import AppGroup
 
+from exchange import mail, server
 from exchange.catalog import importer
 from exchange.catalog import services as catalog
 from exchange.clock import Clock
-from exchange.db import in_unit
+from exchange.config import Settings
+from exchange.db import db, in_unit
 from exchange.errors import DomainError
 from exchange.ledger import services as ledger
 from exchange.schools import services as schools
-from exchange.schools.rules import Role
+from exchange.schools.models import District, User
+from exchange.schools.rules import ROLE_NAMES, Role
+from exchange.web.unit import forget_old_keys
 
 group = AppGroup("exchange", help="Commands of the textbook exchange.")
 
@@ -62,6 +72,134 @@ def init(
     except DomainError as error:
         raise click.ClickException(str(error)) from None
     click.echo(f"Готово: {district}. Войдите на портал как «{login}».")
+
+
+def settings() -> Settings:
+    """Return the application's settings."""
+    result: Settings = current_app.extensions["settings"]
+    return result
+
+
+@group.command("password")
+@click.argument("login")
+@click.password_option("--password", prompt="Новый пароль", confirmation_prompt="Новый пароль ещё раз")
+def password(login: str, password: str) -> None:
+    """Give LOGIN a new password and end its sessions: when no methodist can sign in any more."""
+    try:
+        password_hash = schools.hash_password(password)
+        in_unit(lambda: schools.reset_password(login, password_hash=password_hash, clock=clock()))
+    except DomainError as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(f"Пароль изменён: {login}.")
+
+
+@group.command("mail")
+@click.option("--digest", is_flag=True, help="Send the morning digests too.")
+def deliver_mail(digest: bool) -> None:
+    """Send the letters that wait: the urgent ones and, with --digest, the digest of the day.
+
+    Meant to run every few minutes; safe to run twice at once.
+    """
+    _deliver(digest=digest)
+
+
+@group.command("daily")
+def daily() -> None:
+    """Do what the new day asks for and send the digests. Meant to run once every morning."""
+    in_unit(lambda: forget_old_keys(clock().now()))
+    _deliver(digest=True)
+
+
+def _deliver(*, digest: bool) -> None:
+    try:
+        transport = mail.transport_for(settings())
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
+    report = mail.deliver(transport=transport, settings=settings(), clock=clock(), digest=digest)
+    click.echo(f"Писем отправлено: {report.sent}.")
+    if report.refused:
+        click.echo(f"Не принято почтовым сервером: {report.refused}.", err=True)
+    if report.without_address:
+        click.echo(f"Нет адреса: {', '.join(report.without_address)}.", err=True)
+    if report.unreachable:
+        raise click.ClickException(f"Почтовый сервер недоступен: {report.unreachable}")
+
+
+@group.command("prepare")
+@click.option("--demo/--empty", default=False, help="What to do with a server that has no district yet.")
+@click.pass_context
+def prepare(context: click.Context, demo: bool) -> None:
+    """Bring the database up to date and, when it has no district, make the demo one or ask for a real one."""
+    if _behind():
+        click.echo("Обновляю базу данных…")
+        flask_migrate.upgrade()
+    if db.session.scalar(sa.select(District.id).limit(1)) is not None:
+        return
+    if demo and "demo" in group.commands:
+        click.echo("Создаю демонстрационный район…")
+        context.invoke(group.commands["demo"])
+    elif sys.stdin.isatty():
+        click.echo("На портале ещё нет района. Ответьте на несколько вопросов (Ctrl-C – отменить).")
+        init.main([], prog_name="flask exchange init", standalone_mode=False)
+    else:
+        click.echo("На портале ещё нет района. Заведите его: .venv/bin/flask --app app exchange init")
+
+
+def _behind() -> bool:
+    """Say whether migrations wait to be run."""
+    folder = current_app.extensions["migrate"].directory
+    with db.engine.connect() as connection:
+        present = MigrationContext.configure(connection).get_current_heads()
+    return set(present) != set(ScriptDirectory(folder).get_heads())
+
+
+@group.command("serve")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=5000, show_default=True, help="Port; the next free one when it is taken.")
+def serve(host: str, port: int) -> None:
+    """Run the portal until Ctrl-C or SIGTERM; requests in flight are finished."""
+    if _behind():
+        raise click.ClickException("База данных не обновлена. Выполните: flask --app app db upgrade")
+    try:
+        listening, got = server.listen_on(host, port)
+    except OSError as error:
+        raise click.ClickException(f"Не получается слушать {host}:{port}: {error.strerror}.") from None
+    if port not in {0, got}:
+        click.echo(f"Порт {port} занят, беру {got}.")
+    people = _demo_people()
+    db.session.remove()
+
+    def ready() -> None:
+        click.echo(f"\nПортал работает: http://{f'[{host}]' if ':' in host else host}:{got}/")
+        for line in people:
+            click.echo(line)
+        click.echo("Остановить: Ctrl-C")
+
+    app: Any = current_app
+    finished = server.serve(
+        app._get_current_object(), listening, largest_body=app.config["MAX_CONTENT_LENGTH"], ready=ready
+    )
+    app.extensions["run_executor"].shutdown(cancel_futures=True)
+    if not finished:
+        raise click.ClickException("Остановлен, но не все запросы успели закончиться.")
+    click.echo("Остановлен.")
+
+
+def _demo_people() -> list[str]:
+    """Return lines that say how to sign in to a demo district: nothing for a real one."""
+    people = db.session.scalars(
+        sa.select(User)
+        .join(District)
+        .where(District.is_demo.is_(True), User.active.is_(True))
+        .order_by(User.id)
+    ).all()
+    if not people:
+        return []
+    width = max(len(user.login) for user in people)
+    return ["", "Войти (пароль у всех: demo):"] + [
+        f"  {user.login:<{width}}  {user.full_name}, {ROLE_NAMES[user.memberships[0].role]}"
+        for user in people
+    ]
 
 
 @group.command("verify")

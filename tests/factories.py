@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 import sqlalchemy as sa
 
+from exchange.catalog import services as catalog
 from exchange.catalog.models import FederalList, ListEntry, Textbook
-from exchange.catalog.rules import fold, identity, sort_key
+from exchange.catalog.rules import SchoolYear, fold, identity, sort_key
 from exchange.clock import Clock
 from exchange.db import db, unit_of_work
 from exchange.schools import services as schools
 from exchange.schools.models import District, Holder, User
 from exchange.schools.rules import HolderKind, Role
+from exchange.stock import services as stock
 
 PASSWORD_HASH = "not a hash: nobody signs in with a password"
 
@@ -173,3 +176,35 @@ def _federal_list() -> FederalList:
         db.session.add(found)
         db.session.flush()
     return found
+
+
+def put_on_shelf(
+    holder: Holder,
+    textbook: Textbook,
+    copies: int | Mapping[int, int],
+    *,
+    by: User,
+    clock: Clock,
+    year: int = 2023,
+) -> None:
+    """Count ``copies`` of every part (or, by part, of each) onto the holder's shelf."""
+    by_part = copies if isinstance(copies, Mapping) else dict.fromkeys(range(1, textbook.parts + 1), copies)
+    with unit_of_work():
+        for part, number in by_part.items():
+            stock.count(
+                holder=holder,
+                edition=catalog.edition_for(textbook.id, year, part),
+                copies=number,
+                reason="первый учёт на полке",
+                by=by,
+                clock=clock,
+            )
+
+
+def enrol(school: Holder, pupils_by_grade: Mapping[int, int], *, by: User, clock: Clock) -> None:
+    """Store the pupils of the present school year."""
+    year = SchoolYear.of(clock.today(school.district.timezone))
+    with unit_of_work():
+        stock.set_enrolment(
+            school=school, school_year=year.start, pupils_by_grade=pupils_by_grade, by=by, clock=clock
+        )

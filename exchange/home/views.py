@@ -21,6 +21,9 @@ NAVIGATION: Sequence[tuple[str, str, Action | None]] = (
     ("home.index", "Главная", None),
     ("catalog.index", "Каталог", None),
     ("lists.index", "Федеральный перечень", Action.LOAD_LIST),
+    ("catalog.lists", "Федеральный перечень", Action.LOAD_LIST),
+    ("people.schools", "Школы", Action.SEE_DISTRICT),
+    ("people.directory", "Люди", Action.MANAGE_PEOPLE),
 )
 """Endpoint, title and the action it is for: at any school of the person's, or in the district."""
 

@@ -26,8 +26,9 @@ from exchange.schools.rules import Action, HolderKind
 from exchange.schools.views import clock
 from exchange.transfers.models import Transfer
 from exchange.transfers.rules import KIND_NAMES
-from exchange.web.charts import bar_chart
+from exchange.web.charts import Bar, bar_chart
 from exchange.web.export import export
+from exchange.web.formats import format_number
 from exchange.web.forms import seen_version
 from exchange.web.pages import done, page, text_of, wants_fragment
 from exchange.web.unit import outside_unit
@@ -222,9 +223,8 @@ def _context(plan: Plan) -> dict[str, Any]:
         "state": PLAN_STATE_NAMES[plan.state],
         "trips": [trip for trip in trips if trip.copies],
         "taken_out": [line for line in lines if line.removed],
-        "kept": Counter(
-            removed=sum(line.removed for line in lines), locked=sum(line.locked for line in lines)
-        ),
+        "removed": sum(line.removed for line in lines),
+        "locked": sum(line.locked for line in lines),
         "figures": figures,
         "share": figures["plan"]["sets"] / asked if asked else None,
         "uncovered": _uncovered(plan),
@@ -232,10 +232,19 @@ def _context(plan: Plan) -> dict[str, Any]:
         "kinds": KIND_NAMES,
         "chart": bar_chart(
             [
-                (_("План"), figures["plan"]["trips"]),
-                (_("К ближайшему"), figures["baseline"]["trips"]),
+                Bar(name, value, format_number(value))
+                for name, value in (
+                    (_("По плану"), figures["plan"]["trips"]),
+                    (_("К ближайшему"), figures["baseline"]["trips"]),
+                )
             ],
-            title=_("Поездок по плану и если каждый едет к ближайшей школе"),
+            name="trips",
+            title=_("Поездок: по плану и если ездить к ближайшей школе"),
+            description=_(
+                "По плану поездок %(plan)s, к ближайшей школе %(baseline)s",
+                plan=figures["plan"]["trips"],
+                baseline=figures["baseline"]["trips"],
+            ),
         ),
     }
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from enum import StrEnum
 
+from exchange.catalog.rules import Legality, Verdict
 from exchange.errors import Invalid, WrongMoment
 from exchange.schools.rules import Action
 
@@ -182,6 +183,18 @@ MAIN_STEPS = frozenset(
     }
 )
 """Steps that carry the transfer forward: whoever may take one is waited for."""
+WAIT_NAMES: Mapping[StepName, str] = {
+    StepName.AGREE: "ждём согласия отдающей стороны",
+    StepName.ACCEPT: "ждём согласия принимающей стороны",
+    StepName.APPROVE: "ждём утверждения методистом",
+    StepName.PACK: "отдающая сторона собирает книги",
+    StepName.SHIP: "книги собраны, ждём отправки",
+    StepName.RECEIVE: "книги в пути, ждём, когда получатель их примет",
+    StepName.SETTLE: "ждём решения методиста о расхождении",
+}
+"""What the transfer waits for, told to those who do not have to act."""
+AT_ONCE = frozenset({StepName.ACCEPT, StepName.SHIP})
+"""Steps that ask for nothing more: they can be taken from a list."""
 ANSWERED = frozenset({State.PROPOSED, State.AGREED})
 """States in which a school has a number of working days to answer."""
 BLOCKING = frozenset({State.SHIPPED, State.DISPUTED})
@@ -249,6 +262,12 @@ def take(name: StepName, state: State, parties: Collection[Party]) -> Step:
         "Сейчас это сделать нельзя: передача в состоянии «%(state)s». Обновите страницу.",
         state=STATE_NAMES[state],
     )
+
+
+def next_step(steps: Iterable[Step]) -> StepName | None:
+    """Return the one step of a menu to put forward: the next of the main road, else the return of a loan."""
+    names = [step.name for step in steps]
+    return next((name for name in names if name in MAIN_STEPS or name is StepName.RETURN), None)
 
 
 def waited_for(state: State) -> Step | None:
@@ -647,6 +666,11 @@ def whereabouts(state: State, copies: int, counts: Counts) -> list[tuple[Place, 
 # --- The next giver -----------------------------------------------------------------------------------
 
 
+def may_be_moved(verdict: Verdict, kind: Kind) -> bool:
+    """Say whether a book is worth moving: it may still be taught, and in its last year is only lent."""
+    return verdict.legality.usable and (kind is Kind.LOAN or verdict.legality is not Legality.LAST_YEAR)
+
+
 @dataclass(frozen=True)
 class Source:
     """An open offer that might answer a refused need.
@@ -723,13 +747,22 @@ def next_givers(want: Want, sources: Iterable[Source]) -> list[Bundle]:
     return sorted(bundles, key=lambda b: (b.km, -b.copies, -b.year, b.kind is Kind.LOAN, b.giver_id))
 
 
+def answers(*, year: int, kind: Kind, year_from: int | None, loan_acceptable: bool) -> bool:
+    """Say whether books of a year and a kind are what a request accepts; no ``year_from``: of any year."""
+    return (year_from is None or year >= year_from) and (loan_acceptable or kind is Kind.PERMANENT)
+
+
 def _acceptable(want: Want, source: Source) -> bool:
     return (
         source.usable
         and source.free > 0
         and source.giver_id not in want.refused
-        and (want.year_from is None or source.year >= want.year_from)
-        and (want.loan_acceptable or source.kind is Kind.PERMANENT)
+        and answers(
+            year=source.year,
+            kind=source.kind,
+            year_from=want.year_from,
+            loan_acceptable=want.loan_acceptable,
+        )
     )
 
 

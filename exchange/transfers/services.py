@@ -11,9 +11,11 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
+from sqlalchemy.orm import joinedload, selectinload
 from sqlalchemy.orm.attributes import flag_modified
 
 from exchange import config, journal
+from exchange.catalog import services as catalog
 from exchange.catalog.models import Edition, Textbook
 from exchange.clock import Clock
 from exchange.db import db
@@ -230,12 +232,110 @@ def _check_free(giver: Holder, lines: Iterable[TransferLine]) -> None:
             raise Invalid(ledger.NOT_ENOUGH, field="copies", needed=copies, free=free)
 
 
+def ask_school(
+    offer_id: int,
+    *,
+    taker: Holder,
+    copies: int,
+    due_back: date | None = None,
+    note: str = "",
+    by: User,
+    clock: Clock,
+) -> Transfer:
+    """Ask a school directly for ``copies`` of what it offers, of the kind it offers."""
+    offer = db.session.get(Offer, offer_id)
+    if offer is None:
+        raise NotFound
+    kind = Kind(offer.kind.value)
+    source = NewLine(offer.edition_id, offer.holder_id, copies, offer_id=offer.id, reason=note.strip())
+    return propose(
+        giver=offer.holder,
+        taker=taker,
+        kind=kind,
+        lines=_with_request(source, taker, offer.edition, kind),
+        proposed_by=Party.TAKER,
+        by=by,
+        clock=clock,
+        due_back=due_back,
+    )
+
+
+def ask_fund(
+    fund: Holder,
+    edition: Edition,
+    *,
+    taker: Holder,
+    kind: Kind,
+    copies: int,
+    due_back: date | None = None,
+    note: str = "",
+    by: User,
+    clock: Clock,
+) -> Transfer:
+    """Ask a storage place of the fund for copies: its own first, then those on a school's balance."""
+    lines: list[NewLine] = []
+    left = copies
+    for owner_id, free in fund_free(fund, edition):
+        if (number := min(left, free)) > 0:
+            lines.append(NewLine(edition.id, owner_id, number, reason=note.strip()))
+            left -= number
+    if left or not lines:
+        free_in_all = copies - left
+        raise Invalid(ledger.NOT_ENOUGH, field="copies", needed=copies, free=free_in_all)
+    return propose(
+        giver=fund,
+        taker=taker,
+        kind=kind,
+        lines=_with_request(lines[0], taker, edition, kind) + lines[1:],
+        proposed_by=Party.TAKER,
+        by=by,
+        clock=clock,
+        due_back=due_back,
+    )
+
+
+def fund_free(fund: Holder, edition: Edition) -> list[tuple[int, int]]:
+    """Return the free copies of an edition at a storage place by owner, the fund's own first."""
+    rows = db.session.execute(
+        sa.select(Balance.owner_id, Balance.copies - Balance.promised)
+        .where(
+            Balance.holder_id == fund.id,
+            Balance.edition_id == edition.id,
+            Balance.copies > Balance.promised,
+        )
+        .order_by(Balance.owner_id)
+    ).all()
+    return sorted(((owner_id, free) for owner_id, free in rows), key=lambda row: row[0] != fund.id)
+
+
+def _with_request(line: NewLine, taker: Holder, edition: Edition, kind: Kind) -> list[NewLine]:
+    """Join the line to the taker's open request for this book as far as it goes; the rest stays without."""
+    request_id = postings.open_request(taker.id, edition.textbook_id)
+    request = db.session.get(Request, request_id) if request_id else None
+    if request is None or not rules.answers(
+        year=edition.year, kind=kind, year_from=request.year_from, loan_acceptable=request.loan_acceptable
+    ):
+        return [line]
+    wanted = sum(part.open for part in request.parts if part.part == edition.part)
+    joined = min(line.copies, wanted)
+    pieces = [(joined, request.id), (line.copies - joined, None)]
+    return [changed(line, copies=copies, request_id=id_) for copies, id_ in pieces if copies > 0] or [line]
+
+
 # --- The door -------------------------------------------------------------------------------------------
 
 
 def visible(transfer_id: int, *, by: User) -> Transfer:
     """Return a transfer that ``by`` may see; to anybody else there is nothing here."""
-    transfer = db.session.get(Transfer, transfer_id)
+    transfer = db.session.get(
+        Transfer,
+        transfer_id,
+        options=[
+            joinedload(Transfer.giver),
+            joinedload(Transfer.taker),
+            selectinload(Transfer.lines).joinedload(TransferLine.edition).joinedload(Edition.textbook),
+        ],
+    )
     if transfer is None:
         raise NotFound
     access.require_any(by, Action.SEE_TRANSFER, transfer.giver, transfer.taker)
@@ -820,6 +920,7 @@ def _sources(request: Request, today: date) -> list[rules.Source]:
         .execution_options(populate_existing=True)
     ).all()
     km = schools.distances(request.district_id)
+    verdict = catalog.verdicts([request.textbook_id], today)[request.textbook_id]
     return [
         rules.Source(
             offer_id=offer.id,
@@ -830,6 +931,7 @@ def _sources(request: Request, today: date) -> list[rules.Source]:
             free=offer.free,
             kind=Kind(offer.kind.value),
             km=km[offer.holder_id, request.school_id],
+            usable=rules.may_be_moved(verdict, Kind(offer.kind.value)),
         )
         for offer, edition in offers
     ]
@@ -1202,8 +1304,7 @@ def waiting(by: User, *, clock: Clock) -> list[Row]:
     def step_of(row: Row) -> StepName | None:
         sides = {Party.GIVER: places[row.giver_id], Party.TAKER: places[row.taker_id], Party.METHODIST: None}
         steps = rules.menu(row.state, lambda party, action: access.allowed(by, action, sides[party]))
-        names = [step.name for step in steps]
-        return next((name for name in names if name in rules.MAIN_STEPS or name is StepName.RETURN), None)
+        return rules.next_step(steps)
 
     return [changed(row, step=step_of(row)) for row in rows]
 
@@ -1357,22 +1458,3 @@ def deliveries(transfer: Transfer) -> list[Delivery]:
             sa.select(Delivery).where(Delivery.transfer_id == transfer.id).order_by(Delivery.id)
         )
     )
-
-
-def open_request(taker: Holder, edition: Edition, kind: Kind) -> Request | None:
-    """Return the taker's open request that copies of ``edition`` would answer, if there is one."""
-    requests = db.session.scalars(
-        sa.select(Request)
-        .where(
-            Request.school_id == taker.id,
-            Request.textbook_id == edition.textbook_id,
-            Request.state == PostingState.OPEN,
-        )
-        .order_by(Request.id)
-    )
-    for request in requests:
-        acceptable = kind is Kind.PERMANENT or request.loan_acceptable
-        new_enough = request.year_from is None or edition.year >= request.year_from
-        if acceptable and new_enough and any(p.part == edition.part and p.open for p in request.parts):
-            return request
-    return None

@@ -71,6 +71,7 @@ def small_problem(
                 available_from=dice.choice((None, None, date(2027, 1, 1))),
             )
         )
+    editions = sorted({supply.edition for supply in supplies})
     needs = []
     for number in range(requests):
         textbook = dice.choice((1, 2, 2, 3))
@@ -85,6 +86,9 @@ def small_problem(
                 year_from=dice.choice((None, None, 2019)),
                 condition_from=dice.choice((0, 0, 1)),
                 needed_by=dice.choice((None, date(2026, 10, 1))),
+                editions=dice.choice(
+                    (None, None, None, frozenset(dice.sample(editions, len(editions) // 2)))
+                ),
                 refused_by=frozenset(dice.sample(range(holders), dice.choice((0, 0, 1)))),
             )
         )
@@ -327,19 +331,52 @@ def test_both_parts_of_a_set_come_from_one_giver_where_trips_allow():
     assert {year for _, year in sources} == {2020}
 
 
-def test_sets_of_three_parts_are_whole_though_the_linear_programme_would_halve_them():
-    # Each pair of schools can share one part only: the relaxation covers half a set everywhere.
-    needs = [replace(NEED, id=taker, taker=taker, parts=((1, 1), (2, 1), (3, 1))) for taker in (7, 8, 9)]
-    supplies = [replace(OFFER, id=part, part=part, copies=1, edition=part) for part in (1, 2, 3)]
-    supplies += [
-        replace(OFFER, id=part * 10, holder=2, part=part, copies=1, edition=part + 3) for part in (1, 2, 3)
+def three_part_problem(dice: random.Random | None = None) -> Problem:
+    """Make three needs for one set of three parts; each pair of them competes for one copy.
+
+    The linear relaxation gives each half a set, one and a half in all; one set is the most. With ``dice``
+    the weights, the roads, the givers and now and then another copy are drawn.
+    """
+    accepted = {7: (1, 5, 3), 8: (1, 2, 6), 9: (4, 2, 3)}
+    part_of = {1: 1, 2: 2, 3: 3, 4: 1, 5: 2, 6: 3}
+    supplies = [
+        replace(OFFER, id=n, edition=n, part=part, copies=1, holder=dice.randrange(1, 4) if dice else 1)
+        for n, part in part_of.items()
     ]
-    only = {7: {1, 2, 6, 4}, 8: {2, 3, 4, 5}, 9: {3, 1, 5, 6}}
-    needs = [replace(need, editions=frozenset(only[need.id])) for need in needs]
-    case = problem_of(supplies, needs, {(g, t): 5.0 for g in (1, 2) for t in (7, 8, 9)})
-    result = solve(case)
-    assert check(case, result) == ()
-    assert (result.figures.weight, result.figures.fund_copies, result.figures.trips) == brute_force(case)
+    if dice:
+        supplies += [replace(dice.choice(supplies), id=10, holder=dice.randrange(4), is_fund=False)]
+        supplies = [replace(one, is_fund=one.holder == 3) for one in supplies]
+    needs = [
+        replace(
+            NEED,
+            id=taker,
+            taker=taker,
+            parts=((1, 1), (2, 1), (3, 1)),
+            editions=frozenset(editions),
+            weight=dice.choice((1, 1, 2)) if dice else 1,
+        )
+        for taker, editions in accepted.items()
+    ]
+    # A textbook that is a network, so that both kinds stand in one plan.
+    supplies += [replace(OFFER, id=20 + holder, holder=holder, textbook=2, copies=2) for holder in (1, 2)]
+    needs += [replace(NEED, id=20 + taker, taker=taker, textbook=2, parts=((0, 2),)) for taker in (7, 8)]
+    km = {(giver, taker): float(giver * taker % 17) for giver in range(4) for taker in (7, 8, 9)}
+    return problem_of(supplies, needs, km)
+
+
+def test_sets_of_three_parts_are_whole_though_the_linear_programme_would_halve_them():
+    result = solve(three_part_problem())
+    assert sum(sets for need_id, sets, _ in result.covered if need_id < 20) == 1
+
+
+@pytest.mark.parametrize("effort", [NORMAL, SEARCH_ONLY], ids=["proven", "searched"])
+def test_brute_force_finds_nothing_better_for_three_parts(effort):
+    for seed in range(40):
+        problem = three_part_problem(random.Random(seed))
+        result = solve(problem, effort=effort)
+        assert check(problem, result) == (), seed
+        found = result.figures.weight, result.figures.fund_copies, result.figures.trips
+        assert found == brute_force(problem), seed
 
 
 def test_a_locked_line_without_its_other_part_stays_and_drags_nothing_along():
@@ -381,8 +418,8 @@ import random, sys
 sys.path[:0] = sys.argv[1:3]
 from test_matching_solver import SEARCH_ONLY, small_problem
 from exchange.matching.solver import solve
-result = solve(small_problem(random.Random(5), holders=8, offers=60, requests=50, most=20), effort=SEARCH_ONLY)
-print(result.trips)
+problem = small_problem(random.Random(5), holders=8, offers=60, requests=50, most=20)
+print(solve(problem, effort=SEARCH_ONLY).trips)
 """
 
 
