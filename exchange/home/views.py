@@ -21,7 +21,6 @@ NAVIGATION: Sequence[tuple[str, str, Action | None]] = (
     ("home.index", "Главная", None),
     ("catalog.index", "Каталог", None),
     ("lists.index", "Федеральный перечень", Action.LOAD_LIST),
-    ("catalog.lists", "Федеральный перечень", Action.LOAD_LIST),
     ("people.schools", "Школы", Action.SEE_DISTRICT),
     ("people.directory", "Люди", Action.MANAGE_PEOPLE),
 )
