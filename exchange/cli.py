@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from pathlib import Path
 import sys
 from typing import Any
 
@@ -13,6 +15,17 @@ from alembic.script import ScriptDirectory
 from flask import Flask, current_app
 from flask.cli import AppGroup
 
+from exchange.catalog import importer
+from exchange.catalog import services as catalog
+from exchange import mail
+from exchange.clock import Clock
+from exchange.config import Settings
+from exchange.db import in_unit
+from exchange.errors import DomainError
+from exchange.ledger import services as ledger
+from exchange.schools import services as schools
+from exchange.schools.rules import Role
+from exchange.web.unit import forget_old_keys
 from exchange import server
 from exchange.clock import Clock
 from exchange.db import db, in_unit
@@ -68,6 +81,55 @@ def init(
     click.echo(f"Готово: {district}. Войдите на портал как «{login}».")
 
 
+def settings() -> Settings:
+    """Return the application's settings."""
+    result: Settings = current_app.extensions["settings"]
+    return result
+
+
+@group.command("password")
+@click.argument("login")
+@click.password_option("--password", prompt="Новый пароль", confirmation_prompt="Новый пароль ещё раз")
+def password(login: str, password: str) -> None:
+    """Give LOGIN a new password and end its sessions: when no methodist can sign in any more."""
+    try:
+        password_hash = schools.hash_password(password)
+        in_unit(lambda: schools.reset_password(login, password_hash=password_hash, clock=clock()))
+    except DomainError as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(f"Пароль изменён: {login}.")
+
+
+@group.command("mail")
+@click.option("--digest", is_flag=True, help="Send the morning digests too.")
+def deliver_mail(digest: bool) -> None:
+    """Send the letters that wait: the urgent ones and, with --digest, the digest of the day.
+
+    Meant to run every few minutes; safe to run twice at once.
+    """
+    _deliver(digest=digest)
+
+
+@group.command("daily")
+def daily() -> None:
+    """Do what the new day asks for and send the digests. Meant to run once every morning."""
+    in_unit(lambda: forget_old_keys(clock().now()))
+    _deliver(digest=True)
+
+
+def _deliver(*, digest: bool) -> None:
+    try:
+        transport = mail.transport_for(settings())
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
+    report = mail.deliver(transport=transport, settings=settings(), clock=clock(), digest=digest)
+    click.echo(f"Писем отправлено: {report.sent}.")
+    if report.refused:
+        click.echo(f"Не принято почтовым сервером: {report.refused}.", err=True)
+    if report.without_address:
+        click.echo(f"Нет адреса: {', '.join(report.without_address)}.", err=True)
+    if report.unreachable:
+        raise click.ClickException(f"Почтовый сервер недоступен: {report.unreachable}")
 @group.command("prepare")
 @click.option("--demo/--empty", default=False, help="What to do with a server that has no district yet.")
 @click.pass_context
@@ -157,3 +219,45 @@ def verify() -> None:
     if differences:
         raise click.ClickException(f"Книги не сходятся: расхождений {len(differences)}.")
     click.echo("Книги сходятся.")
+
+
+_DAY = click.DateTime(["%d.%m.%Y", "%Y-%m-%d"])
+
+
+@group.command("import-list")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--order", required=True, help="Number of the order: 858.")
+@click.option("--edition", default="", help="Number of the amending order whose changes are in: 119.")
+@click.option("--in-force-from", required=True, type=_DAY, help="Its first day in force, дд.мм.гггг.")
+@click.option("--signed-on", type=_DAY, help="The day it was signed, дд.мм.гггг.")
+@click.option("--dry-run", is_flag=True, help="Only report what would change.")
+def import_list(
+    file: Path, order: str, edition: str, in_force_from: datetime, signed_on: datetime | None, dry_run: bool
+) -> None:
+    """Load a federal list from FILE (XLSX or CSV) and print what changed, row by row."""
+    try:
+        plan = catalog.plan_import(
+            file,
+            order=order,
+            edition=edition,
+            in_force_from=in_force_from.date(),
+            signed_on=signed_on.date() if signed_on else None,
+        )
+        for what, sheet, row, *details in plan.table:
+            place = f"строка {row}" if row else ""
+            click.echo(" · ".join(text for text in (what, sheet, place, *details) if text))
+        if not dry_run:
+            in_unit(lambda: catalog.apply_import(plan, by=None, clock=clock()))
+    except DomainError as error:
+        raise click.ClickException(str(error)) from None
+    accounted = plan.parsed.accounted
+    click.echo(
+        f"Строк в файле: {plan.parsed.rows_read}, учебников: {accounted[importer.Outcome.IMPORTED]}, "
+        f"пропущено с указанием причины: {accounted[importer.Outcome.LISTED]}."
+    )
+    counts = plan.counts
+    click.echo(
+        f"Новых: {counts['new']}, изменённых: {counts['changed']}, без изменений: {counts['unchanged']}, "
+        f"выбывших: {counts['excluded']}, проверить: {counts['doubtful']}."
+    )
+    click.echo("Это проверка: ничего не записано." if dry_run else "Перечень загружен.")

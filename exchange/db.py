@@ -98,9 +98,10 @@ def insert_if_absent(table: type[Base], **values: object) -> bool:
     """
     dialect = db.session.get_bind().dialect.name
     insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
-    statement = insert(sa.inspect(table).local_table).values(**values).on_conflict_do_nothing()  # type: ignore[arg-type]
-    result = db.session.execute(statement)
-    return bool(result.rowcount)  # type: ignore[attr-defined]
+    statement = insert(table).values(**values).on_conflict_do_nothing()
+    # Without the option the count of an INSERT is not kept and reads as -1.
+    result = db.session.execute(statement, execution_options={"preserve_rowcount": True})
+    return bool(result.rowcount == 1)  # type: ignore[attr-defined]
 
 
 def is_retriable(error: BaseException) -> bool:

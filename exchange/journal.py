@@ -42,6 +42,8 @@ class Letter(Identified):
     urgent: Mapped[bool] = mapped_column(default=False)
     """Blocks others: sent at once; the rest waits for the morning digest."""
     created_at: Mapped[datetime]
+    leased_until: Mapped[datetime | None]
+    """Somebody is delivering it; until then nobody else tries."""
     sent_at: Mapped[datetime | None]
 
     entry: Mapped[JournalEntry] = relationship(lazy="joined", innerjoin=True)
@@ -90,3 +92,36 @@ def history(subject: str, subject_id: int) -> list[JournalEntry]:
             .order_by(JournalEntry.id)
         )
     )
+
+
+def events(
+    *,
+    district_id: int,
+    subject: str | None = None,
+    by_id: int | None = None,
+    since: datetime | None = None,
+    before: datetime | None = None,
+) -> sa.Select[tuple[int, datetime, int | None, str, int, str, dict[str, Any]]]:
+    """Return a query of the district's events, the newest first."""
+    query = (
+        sa.select(
+            JournalEntry.id,
+            JournalEntry.at,
+            JournalEntry.by_id,
+            JournalEntry.subject,
+            JournalEntry.subject_id,
+            JournalEntry.message,
+            JournalEntry.parameters,
+        )
+        .where(JournalEntry.district_id == district_id)
+        .order_by(JournalEntry.id.desc())
+    )
+    if subject:
+        query = query.where(JournalEntry.subject == subject)
+    if by_id is not None:
+        query = query.where(JournalEntry.by_id == by_id)
+    if since is not None:
+        query = query.where(JournalEntry.at >= since)
+    if before is not None:
+        query = query.where(JournalEntry.at < before)
+    return query

@@ -17,7 +17,13 @@ from exchange.web.pages import page
 
 bp = Blueprint("home", __name__)
 
-NAVIGATION: Sequence[tuple[str, str, Action | None]] = (("home.index", "Главная", None),)
+NAVIGATION: Sequence[tuple[str, str, Action | None]] = (
+    ("home.index", "Главная", None),
+    ("catalog.index", "Каталог", None),
+    ("catalog.lists", "Федеральный перечень", Action.LOAD_LIST),
+    ("people.schools", "Школы", Action.SEE_DISTRICT),
+    ("people.directory", "Люди", Action.MANAGE_PEOPLE),
+)
 """Endpoint, title and the action it is for: at any school of the person's, or in the district."""
 
 

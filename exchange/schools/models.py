@@ -134,7 +134,7 @@ class Membership(Identified):
 
 
 class Invitation(Identified):
-    """A one-time slip with which a new person makes their own account."""
+    """A one-time slip with which a new person makes their own account, or somebody renews a lost password."""
 
     __tablename__ = "invitation"
 
@@ -148,12 +148,14 @@ class Invitation(Identified):
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+    user_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user_account.id"), index=True)
+    """Whose password the slip renews; ``None``: it makes a new account."""
 
     school: Mapped[Holder | None] = relationship(lazy="joined")
 
 
 class SignInFailure(Identified):
-    """A wrong password, kept for as long as it slows down the next try."""
+    """A try with a password that did not succeed, kept for as long as it slows down the next one."""
 
     __tablename__ = "sign_in_failure"
     __table_args__ = (sa.Index(None, "login", "at"),)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 
@@ -69,6 +71,7 @@ class Action(StrEnum):
     KEEP_FUND = "keep_fund"
     LOAD_LIST = "load_list"
     EDIT_ROADS = "edit_roads"
+    EDIT_SCHOOLS = "edit_schools"
     MANAGE_PEOPLE = "manage_people"
     AUDIT = "audit"
 
@@ -102,6 +105,7 @@ IN_DISTRICT: Mapping[Action, frozenset[Role]] = {
     Action.KEEP_FUND: frozenset({Role.METHODIST}),
     Action.LOAD_LIST: frozenset({Role.METHODIST}),
     Action.EDIT_ROADS: frozenset({Role.METHODIST}),
+    Action.EDIT_SCHOOLS: frozenset({Role.METHODIST}),
     Action.MANAGE_PEOPLE: frozenset({Role.METHODIST, Role.ADMINISTRATOR}),
     Action.AUDIT: frozenset({Role.METHODIST, Role.ADMINISTRATOR}),
 }
@@ -166,3 +170,85 @@ WINDOW_MINUTES = 15
 def sign_in_allowed(failures_in_window: int) -> bool:
     """Say whether one more try with a password may be made after this many failures in the window."""
     return failures_in_window < ATTEMPTS_PER_WINDOW
+
+
+class SlipState(StrEnum):
+    """What an invitation slip is worth."""
+
+    OPEN = "open"
+    USED = "used"
+    REVOKED = "revoked"
+    EXPIRED = "expired"
+
+
+def slip_state(
+    *, used_at: datetime | None, revoked_at: datetime | None, expires_at: datetime, now: datetime
+) -> SlipState:
+    """Return what a slip is worth at the moment ``now``."""
+    if used_at is not None:
+        return SlipState.USED
+    if revoked_at is not None:
+        return SlipState.REVOKED
+    return SlipState.OPEN if now <= expires_at else SlipState.EXPIRED
+
+
+SLIP_REFUSALS: Mapping[SlipState, str] = {
+    SlipState.USED: "Этот код уже использован. Войдите со своим логином и паролем.",
+    SlipState.REVOKED: "Это приглашение отозвано. Попросите у методиста новое.",
+    SlipState.EXPIRED: "Срок этого кода истёк. Попросите у методиста новый.",
+}
+
+CODE_DIGITS = 16
+"""Digits only: the code is typed from paper, and a Russian keyboard has no Latin letters."""
+
+
+def read_code(text: str) -> str:
+    """Return the digits of an invitation code typed with any spaces or dashes."""
+    return "".join(character for character in text if character in "0123456789")
+
+
+def show_code(digits: str) -> str:
+    """Return the code in groups of four, as printed."""
+    return "-".join(digits[i : i + 4] for i in range(0, len(digits), 4))
+
+
+def may_leave_role(*, own: bool, others: int) -> str | None:
+    """Return why a role cannot be taken from a person (a message), or ``None`` when it can.
+
+    ``others`` counts the roles that would be left. Nobody takes a role from themselves, so that a district
+    never loses its last methodist.
+    """
+    if own:
+        return "Свою роль снять нельзя: попросите коллегу."
+    if others == 0:
+        return "Это единственная роль человека. Отключите учётную запись целиком."
+    return None
+
+
+def fold_name(text: str) -> str:
+    """Return the text as it is searched: case, ё and extra spaces do not matter."""
+    return " ".join(text.casefold().replace("ё", "е").split())
+
+
+_EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@(?:[\w-]+\.)+[\w-]{2,}")
+
+
+def email_is_plausible(text: str) -> bool:
+    """Say whether letters could be sent to this address; the domain may be Cyrillic."""
+    return len(text) <= 200 and _EMAIL.fullmatch(text) is not None and ".." not in text
+
+
+_INN_WEIGHTS = (2, 4, 10, 3, 5, 9, 4, 6, 8)
+
+
+def inn_is_valid(text: str) -> bool:
+    """Say whether this is the ИНН of an organisation: ten digits, the last of which is the check digit."""
+    if not re.fullmatch(r"[0-9]{10}", text):
+        return False
+    check = sum(weight * int(digit) for weight, digit in zip(_INN_WEIGHTS, text[:9], strict=True)) % 11 % 10
+    return check == int(text[9])
+
+
+def kpp_is_valid(text: str) -> bool:
+    """Say whether this has the form of a КПП: nine characters, the fifth and sixth may be capital letters."""
+    return re.fullmatch(r"[0-9]{4}[0-9A-Z]{2}[0-9]{3}", text) is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
@@ -80,6 +81,27 @@ class CopiesField(StringField):  # type: ignore[misc]
         if not text.isdecimal() or len(text) > 6:
             raise ValueError(gettext("Нужно целое число экземпляров, например 12."))
         self.data = int(text)
+
+
+class KilometresField(StringField):  # type: ignore[misc]
+    """A distance in km, with a decimal comma or point («12,5»)."""
+
+    data: Any
+
+    def _value(self) -> str:
+        if self.raw_data:
+            return str(self.raw_data[0])
+        return "" if self.data is None else f"{self.data:g}".replace(".", ",")
+
+    def process_formdata(self, valuelist: Sequence[str]) -> None:
+        """Read the number; an empty text is ``None``."""
+        text = "".join((valuelist[0] if valuelist else "").split())
+        self.data = None
+        if not text:
+            return
+        if not re.fullmatch(r"[0-9]{1,4}([.,][0-9]{1,2})?", text):
+            raise ValueError(gettext("Нужно число километров, например 35 или 12,5."))
+        self.data = float(text.replace(",", "."))
 
 
 class Filled:

@@ -8,7 +8,7 @@ import random
 import secrets
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -21,6 +21,8 @@ from exchange.db import ATTEMPTS, Base, db, insert_if_absent, is_retriable, unit
 from exchange.errors import Invalid
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+KEPT = timedelta(days=7)
+"""How long the answer to a form is kept for a repeat of it."""
 View = TypeVar("View", bound=Callable[..., Any])
 
 
@@ -48,6 +50,13 @@ def outside_unit(view: View) -> View:
 def new_action_key() -> str:
     """Return a key for one rendered form."""
     return secrets.token_urlsafe(24)
+
+
+def forget_old_keys(now: datetime) -> int:
+    """Forget forms answered more than a week before ``now``; return how many."""
+    limit = (now - KEPT).astimezone(UTC).replace(tzinfo=None)
+    result = db.session.execute(sa.delete(ActionKey).where(ActionKey.created_at < limit))
+    return int(result.rowcount)  # type: ignore[attr-defined]
 
 
 class Portal(Flask):

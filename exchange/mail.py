@@ -1,0 +1,332 @@
+"""Delivers the outbox: urgent letters at once, everything else as one morning digest per person.
+
+A letter is leased in one unit of work, sent outside any, and marked in another, so that two runs at the same
+time do not send it twice, a slow mail server holds up nobody, and a crash repeats one e-mail at most (under
+the same Message-ID, by which mail programs recognise a repeat).
+"""
+
+from __future__ import annotations
+
+import logging
+import smtplib
+import ssl
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import unquote, urlsplit
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+from flask import current_app, render_template, url_for
+from flask_babel import force_locale, gettext
+
+from exchange.clock import Clock
+from exchange.config import Settings
+from exchange.db import db, in_unit
+from exchange.journal import Letter
+from exchange.schools.models import User
+from exchange.web.subjects import url_of
+
+LEASE = timedelta(minutes=10)
+"""How long a letter may be in delivery before another run tries."""
+TOO_OLD = timedelta(days=7)
+"""News older than this is not sent any more: it can be read on the portal."""
+TIMEOUT = 20
+"""Seconds to wait for the mail server."""
+LONGEST_SUBJECT = 120
+MOST_ITEMS = 40
+"""Lines of a digest; what is beyond is counted."""
+log = logging.getLogger(__name__)
+
+
+class Unreachable(Exception):
+    """The mail server does not answer or refuses us: there is no point in trying the next letter."""
+
+
+class Refused(Exception):
+    """The mail server refuses this letter; the next one may pass."""
+
+
+class Transport(Protocol):
+    """Where letters go."""
+
+    def send(self, message: EmailMessage) -> None:
+        """Deliver one letter, or raise ``Refused`` or ``Unreachable``."""
+        ...
+
+
+class FileTransport:
+    """Writes each letter to a file of its own in ``folder``."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def send(self, message: EmailMessage) -> None:
+        """Write ``<name of the Message-ID>.eml``; a letter sent again replaces itself."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        name = str(message["Message-ID"]).strip("<>").partition("@")[0]
+        unfinished = self.folder / f"{name}.part"
+        unfinished.write_bytes(message.as_bytes())
+        unfinished.replace(self.folder / f"{name}.eml")
+
+
+class SmtpTransport:
+    """Hands each letter to the server of ``url``: ``smtp://`` (with STARTTLS where offered) or ``smtps://``."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in {"smtp", "smtps"} or not parts.hostname:
+            raise ValueError("EXCHANGE_MAIL_URL must be smtp://host:port or smtps://host:port")
+        self.implicit_tls = parts.scheme == "smtps"
+        self.host = parts.hostname
+        self.port = parts.port or (465 if self.implicit_tls else 587)
+        self.user = unquote(parts.username or "")
+        self.password = unquote(parts.password or "")
+
+    def send(self, message: EmailMessage) -> None:
+        """Deliver over a connection of its own."""
+        try:
+            with self._connected() as server:
+                server.send_message(message)
+        except (smtplib.SMTPRecipientsRefused, smtplib.SMTPDataError) as error:
+            raise Refused(str(error)) from error
+        except OSError as error:  # every other SMTPException is one too
+            raise Unreachable(str(error)) from error
+
+    def _connected(self) -> smtplib.SMTP:
+        secure = ssl.create_default_context()
+        if self.implicit_tls:
+            server: smtplib.SMTP = smtplib.SMTP_SSL(self.host, self.port, timeout=TIMEOUT, context=secure)
+        else:
+            server = smtplib.SMTP(self.host, self.port, timeout=TIMEOUT)
+        try:
+            server.ehlo()
+            encrypted = self.implicit_tls
+            if not encrypted and server.has_extn("starttls"):
+                server.starttls(context=secure)
+                server.ehlo()
+                encrypted = True
+            if self.user:
+                if not encrypted:
+                    raise Unreachable("the server offers no encryption: the password is not sent in the open")
+                server.login(self.user, self.password)
+        except BaseException:
+            server.close()
+            raise
+        return server
+
+
+def transport_for(settings: Settings) -> Transport:
+    """Return where letters go by the settings: to the server of ``mail_url``, else to ``instance/mail``."""
+    return (
+        SmtpTransport(settings.mail_url) if settings.mail_url else FileTransport(settings.instance / "mail")
+    )
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What a run did: e-mails sent, e-mails refused, and who has letters but no address."""
+
+    sent: int
+    refused: int
+    without_address: Sequence[str]
+    """Names."""
+    unreachable: str = ""
+    """Why the run stopped early, in the words of the mail server."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One piece of news in a letter."""
+
+    text: str
+    url: str | None
+
+
+def deliver(*, transport: Transport, settings: Settings, clock: Clock, digest: bool) -> Delivery:
+    """Send the urgent letters one by one and, with ``digest``, everything else once a day per person."""
+    sent = refused = 0
+    without_address: list[str] = []
+    for user_id in _people_with_letters(clock, digest=digest):
+        user = db.session.get_one(User, user_id)
+        if not user.email:
+            without_address.append(user.full_name)
+            continue
+        for letter_ids, urgent in _bundles(user, clock, digest=digest):
+            try:
+                delivered = _deliver_bundle(user_id, letter_ids, urgent, transport, settings, clock)
+            except Refused as error:
+                refused += 1
+                log.warning("letters %s refused: %s", letter_ids, error)
+            except Unreachable as error:
+                return Delivery(sent, refused, without_address, str(error))
+            except Exception:  # one letter that cannot be written must not keep the others
+                refused += 1
+                log.exception("letters %s could not be written", letter_ids)
+            else:
+                sent += delivered
+    return Delivery(sent, refused, without_address)
+
+
+def _waiting(clock: Clock) -> tuple[sa.ColumnElement[bool], ...]:
+    now = clock.now()
+    return (
+        Letter.sent_at.is_(None),
+        Letter.created_at > now - TOO_OLD,
+        sa.or_(Letter.leased_until.is_(None), Letter.leased_until < now),
+    )
+
+
+def _people_with_letters(clock: Clock, *, digest: bool) -> list[int]:
+    query = (
+        sa.select(Letter.user_id)
+        .join(User, User.id == Letter.user_id)
+        .where(User.active.is_(True), *_waiting(clock))
+        .group_by(Letter.user_id)
+        .order_by(Letter.user_id)
+    )
+    if not digest:
+        query = query.where(Letter.urgent.is_(True))
+    people = list(db.session.scalars(query))
+    db.session.rollback()
+    return people
+
+
+def _bundles(user: User, clock: Clock, *, digest: bool) -> list[tuple[list[int], bool]]:
+    """Return the person's e-mails to be: the ids of their letters, and whether each is urgent."""
+    letters = db.session.execute(
+        sa.select(Letter.id, Letter.urgent)
+        .where(Letter.user_id == user.id, *_waiting(clock))
+        .order_by(Letter.id)
+    ).all()
+    bundles = [([letter.id], True) for letter in letters if letter.urgent]
+    rest = [letter.id for letter in letters if not letter.urgent]
+    if digest and rest and not _had_digest_today(user, clock):
+        bundles.append((rest, False))
+    return bundles
+
+
+def _had_digest_today(user: User, clock: Clock) -> bool:
+    """Say whether today's digest is sent, or being sent by another run."""
+    zone = user.district.timezone
+    midnight = datetime.combine(clock.today(zone), time(), ZoneInfo(zone)).astimezone(UTC)
+    return (
+        db.session.scalar(
+            sa.select(Letter.id)
+            .where(
+                Letter.user_id == user.id,
+                Letter.urgent.is_(False),
+                sa.or_(Letter.sent_at >= midnight, Letter.leased_until >= clock.now()),
+            )
+            .limit(1)
+        )
+        is not None
+    )
+
+
+def _deliver_bundle(
+    user_id: int,
+    letter_ids: Sequence[int],
+    urgent: bool,
+    transport: Transport,
+    settings: Settings,
+    clock: Clock,
+) -> int:
+    leased = in_unit(lambda: _lease(letter_ids, clock))
+    if not leased:
+        return 0
+    try:
+        letters = list(db.session.scalars(sa.select(Letter).where(Letter.id.in_(leased)).order_by(Letter.id)))
+        message = compose(
+            db.session.get_one(User, user_id), letters, urgent=urgent, settings=settings, clock=clock
+        )
+        db.session.rollback()
+        transport.send(message)
+    except BaseException:
+        in_unit(lambda: _set(leased, leased_until=None))
+        raise
+    in_unit(lambda: _set(leased, leased_until=None, sent_at=clock.now()))
+    return 1
+
+
+def _lease(letter_ids: Sequence[int], clock: Clock) -> list[int]:
+    """Return those of the letters that nobody else is delivering; they are ours for a while."""
+    return sorted(
+        db.session.scalars(
+            sa.update(Letter)
+            .where(Letter.id.in_(letter_ids), *_waiting(clock))
+            .values(leased_until=clock.now() + LEASE)
+            .returning(Letter.id)
+            .execution_options(synchronize_session=False)
+        )
+    )
+
+
+def _set(letter_ids: Iterable[int], **values: datetime | None) -> None:
+    db.session.execute(
+        sa.update(Letter)
+        .where(Letter.id.in_(letter_ids))
+        .values(**values)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def compose(
+    user: User, letters: Sequence[Letter], *, urgent: bool, settings: Settings, clock: Clock
+) -> EmailMessage:
+    """Return the e-mail that tells ``user`` of ``letters``, plain text in their language."""
+    with (
+        current_app.test_request_context(base_url=settings.public_url),
+        force_locale(user.language),
+    ):
+        items = [
+            Item(
+                gettext(letter.entry.message, **letter.entry.parameters),
+                url_of(letter.entry.subject, letter.entry.subject_id, external=True),
+            )
+            for letter in letters
+        ]
+        what = items[0].text if urgent else gettext("что нового на портале")
+        body = render_template(
+            "mail/urgent.txt" if urgent else "mail/digest.txt",
+            user=user,
+            items=items[:MOST_ITEMS],
+            more=len(items[MOST_ITEMS:]),
+            account=url_for("people.account", _external=True),
+            waiting=_waiting_url(),
+        )
+    message = EmailMessage(policy=SMTP)
+    message["Subject"] = header_text(f"{user.district.name}: {what}", LONGEST_SUBJECT)
+    message["From"] = Address(header_text(f"Взаимообмен, {user.district.name}"), addr_spec=settings.mail_from)
+    message["To"] = Address(header_text(user.full_name), addr_spec=address_for_mail(user.email))
+    message["Date"] = clock.now()
+    domain = address_for_mail(settings.mail_from).rpartition("@")[2]
+    kind = "urgent" if urgent else "digest"
+    message["Message-ID"] = f"<{kind}-{letters[0].id}@{domain}>"
+    message["Auto-Submitted"] = "auto-generated"
+    message.set_content(body, cte="base64")
+    return message
+
+
+def _waiting_url() -> str:
+    endpoint = "transfers.waiting" if "transfers.waiting" in current_app.view_functions else "home.index"
+    return url_for(endpoint, _external=True)
+
+
+def header_text(text: str, longest: int = 100) -> str:
+    """Return ``text`` as one line for a header: no line breaks, no control or invisible characters."""
+    visible = "".join(" " if unicodedata.category(c) in {"Cc", "Cf", "Zl", "Zp"} else c for c in text)
+    line = " ".join(visible.split())
+    return line if len(line) <= longest else line[: longest - 1].rstrip() + "…"
+
+
+def address_for_mail(address: str) -> str:
+    """Return the address with a Cyrillic domain («школа.рф») in the form mail servers take."""
+    local, _, domain = address.rpartition("@")
+    return f"{local}@{domain.encode('idna').decode('ascii')}" if not domain.isascii() else address

@@ -1,0 +1,49 @@
+"""What the journal's subjects are called, and where their pages are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flask import current_app, url_for
+from flask_babel import gettext
+from flask_babel import lazy_gettext as _l
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A kind of object that events happen to."""
+
+    title: str
+    """Plural, for the filter: a lazy text."""
+    endpoint: str | None
+    """The page of one object, where there is one."""
+    argument: str = ""
+
+
+SUBJECTS: Mapping[str, Subject] = {
+    "transfer": Subject(_l("Передачи"), "transfers.show", "transfer_id"),
+    "offer": Subject(_l("Излишки"), "postings.offer", "offer_id"),
+    "request": Subject(_l("Заявки"), "postings.request", "request_id"),
+    "plan": Subject(_l("Подбор"), "matching.show", "plan_id"),
+    "holder": Subject(_l("Школы и склады"), None),
+    "user_account": Subject(_l("Люди"), "people.person", "user_id"),
+    "invitation": Subject(_l("Приглашения"), None),
+    "sign_in": Subject(_l("Входы"), None),
+}
+
+
+def title_of(subject: str) -> str:
+    """Return what the kind of object is called."""
+    known = SUBJECTS.get(subject)
+    return str(known.title) if known else gettext("Прочее")
+
+
+def url_of(subject: str, subject_id: int, *, external: bool = False) -> str | None:
+    """Return the address of the object's page, where there is one."""
+    known = SUBJECTS.get(subject)
+    if known is None or known.endpoint not in current_app.view_functions:
+        return None
+    values: dict[str, Any] = {known.argument: subject_id}
+    return url_for(known.endpoint, _external=external, **values)
