@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import datetime
 from pathlib import Path
-import sys
 from typing import Any
 
 import click
@@ -15,25 +15,18 @@ from alembic.script import ScriptDirectory
 from flask import Flask, current_app
 from flask.cli import AppGroup
 
+from exchange import mail, server
 from exchange.catalog import importer
 from exchange.catalog import services as catalog
-from exchange import mail
 from exchange.clock import Clock
 from exchange.config import Settings
-from exchange.db import in_unit
-from exchange.errors import DomainError
-from exchange.ledger import services as ledger
-from exchange.schools import services as schools
-from exchange.schools.rules import Role
-from exchange.web.unit import forget_old_keys
-from exchange import server
-from exchange.clock import Clock
 from exchange.db import db, in_unit
 from exchange.errors import DomainError
 from exchange.ledger import services as ledger
 from exchange.schools import services as schools
 from exchange.schools.models import District, User
 from exchange.schools.rules import ROLE_NAMES, Role
+from exchange.web.unit import forget_old_keys
 
 group = AppGroup("exchange", help="Commands of the textbook exchange.")
 
@@ -130,6 +123,8 @@ def _deliver(*, digest: bool) -> None:
         click.echo(f"Нет адреса: {', '.join(report.without_address)}.", err=True)
     if report.unreachable:
         raise click.ClickException(f"Почтовый сервер недоступен: {report.unreachable}")
+
+
 @group.command("prepare")
 @click.option("--demo/--empty", default=False, help="What to do with a server that has no district yet.")
 @click.pass_context

@@ -8,7 +8,7 @@ import random
 import secrets
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -115,7 +115,10 @@ def check_action_key() -> Response | None:
     fingerprint = _fingerprint()
     clock: Clock = current_app.extensions["clock"]
     if insert_if_absent(
-        ActionKey, key=key, fingerprint=fingerprint, created_at=clock.now().replace(tzinfo=None)
+        ActionKey,
+        key=key,
+        fingerprint=fingerprint,
+        created_at=clock.now().astimezone(UTC).replace(tzinfo=None),
     ):
         g.action_key = key
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,16 +12,17 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from alembic.operations import Operations
+from alembic.script import ScriptDirectory
 
 from exchange import create_app
 from exchange.clock import FrozenClock
-from exchange.db import Base, db, unit_of_work
+from exchange.db import Base, UtcDateTime, db, unit_of_work
 from exchange.journal import record
 from exchange.web.unit import Portal
 from tests import databases, factories
-from tests.conftest import ENGINE, make_settings
+from tests.conftest import ENGINE, START, make_settings
 
+ROOT = Path(__file__).resolve().parents[2]
 APPEND_ONLY = ("movement", "movement_line", "journal_entry")
 
 
@@ -75,38 +77,31 @@ def refusals() -> dict[str, list[str]]:
     for table in APPEND_ONLY:
         result[table] = []
         for verb in (f"UPDATE {table} SET id = id", f"DELETE FROM {table}"):
-            try:
-                with db.engine.begin() as connection:
-                    connection.execute(sa.text(verb))
-            except sa.exc.DBAPIError as error:
-                assert "append-only" in str(error)
-                result[table].append(verb.split()[0])
+            with pytest.raises(sa.exc.DBAPIError, match="append-only"), db.engine.begin() as connection:
+                connection.execute(sa.text(verb))
+            result[table].append(verb.split()[0])
     return result
 
 
 def furnish(clock: FrozenClock) -> None:
     """Put a row in each of the tables that may only grow: SQLite's triggers speak per row."""
     world = factories.make_world(clock)
+    district, user, school = world.district.id, world.donor.id, world.donor_school.id
     with unit_of_work():
-        entry = record(
-            "district", world.district.id, "Проба", by_id=None, clock=clock, district_id=world.district.id
-        )
-    metadata = Base.metadata
+        record("district", district, "Проба", by_id=None, clock=clock, district_id=district)
+    table = Base.metadata.tables
     with db.engine.begin() as connection:
-        textbook = _row(connection, metadata.tables["textbook"])
-        edition = _row(connection, metadata.tables["edition"], textbook_id=textbook)
-        movement = _row(
-            connection, metadata.tables["movement"], district_id=world.district.id, by_id=world.donor.id
-        )
+        textbook = _row(connection, table["textbook"])
+        edition = _row(connection, table["edition"], textbook_id=textbook, year=2020)
+        movement = _row(connection, table["movement"], district_id=district, by_id=user)
         _row(
             connection,
-            metadata.tables["movement_line"],
+            table["movement_line"],
             movement_id=movement,
             edition_id=edition,
-            owner_id=world.donor_school.id,
-            holder_id=world.donor_school.id,
+            owner_id=school,
+            holder_id=school,
         )
-    assert entry.id
 
 
 def _row(connection: sa.Connection, table: sa.Table, **values: object) -> int:
@@ -123,6 +118,8 @@ def _any_value(column: sa.Column[object]) -> object:
     kind = column.type
     if isinstance(kind, sa.Enum):
         return next(iter(kind.enum_class)) if kind.enum_class else kind.enums[0]
+    if isinstance(kind, UtcDateTime):
+        return START
     python = kind.python_type
     if python is str:
         return "x"
@@ -132,13 +129,7 @@ def _any_value(column: sa.Column[object]) -> object:
         return False
     if python in {dict, list}:
         return python()
-    return factories_moment() if python.__name__ == "datetime" else factories_moment().date()
-
-
-def factories_moment():  # type: ignore[no-untyped-def]
-    from tests.conftest import START
-
-    return START
+    return START.date()
 
 
 def test_the_ledger_and_the_journal_refuse_changes(empty: Portal, clock: FrozenClock) -> None:
@@ -147,23 +138,46 @@ def test_the_ledger_and_the_journal_refuse_changes(empty: Portal, clock: FrozenC
     assert refusals() == {table: ["UPDATE", "DELETE"] for table in APPEND_ONLY}
 
 
-def test_the_guards_survive_a_batch_migration(empty: Portal, clock: FrozenClock) -> None:
-    """SQLite changes a table by copying it, and its triggers stay behind; the migrations must renew them."""
+CHANGE = """
+import sqlalchemy as sa
+from alembic import op
+from exchange.migrations import guards
+
+revision, down_revision, branch_labels, depends_on = "9999", {head!r}, None, None
+
+def upgrade():
+    with op.batch_alter_table("movement") as batch:
+        batch.alter_column("document", existing_type=sa.String(200), type_=sa.String(250))
+    {last}
+"""
+
+
+def one_more_migration(folder: Path, last: str) -> str:
+    """Return a copy of the migrations with one more, which changes a guarded table and ends with ``last``."""
+    copy = folder / "migrations"
+    shutil.copytree(ROOT / "exchange" / "migrations", copy)
+    head = ScriptDirectory(str(copy)).get_current_head()
+    (copy / "versions" / "9999_change.py").write_text(CHANGE.format(head=head, last=last), encoding="utf-8")
+    return str(copy)
+
+
+def test_a_batch_migration_keeps_rows_and_guards(empty: Portal, clock: FrozenClock, tmp_path: Path) -> None:
+    """SQLite changes a table by copying it: its children must stay, and its triggers be made anew."""
     flask_migrate.upgrade()
     furnish(clock)
-    children = _count("movement_line")
+    flask_migrate.upgrade(directory=one_more_migration(tmp_path, "guards.install(op.get_bind())"))
     with db.engine.connect() as connection:
-        if ENGINE == "sqlite":
-            connection.connection.dbapi_connection.execute("PRAGMA foreign_keys=OFF")  # type: ignore[union-attr]
-        with connection.begin():
-            operations = Operations(MigrationContext.configure(connection))
-            with operations.batch_alter_table("movement", recreate="auto") as batch:
-                batch.alter_column("document", existing_type=sa.String(200), type_=sa.String(250))
-        connection.connection.dbapi_connection.execute("PRAGMA foreign_keys=ON") if ENGINE == "sqlite" else None  # type: ignore[union-attr]
-    assert _count("movement_line") == children == 1
+        assert connection.execute(sa.text("SELECT count(*) FROM movement_line")).scalar_one() == 1
     assert refusals() == {table: ["UPDATE", "DELETE"] for table in APPEND_ONLY}
 
 
-def _count(table: str) -> int:
-    with db.engine.connect() as connection:
-        return int(connection.execute(sa.text(f"SELECT count(*) FROM {table}")).scalar_one())
+@pytest.mark.skipif(ENGINE != "sqlite", reason="PostgreSQL changes a table in place and keeps its triggers")
+def test_a_migration_that_loses_the_guards_is_refused(
+    empty: Portal, clock: FrozenClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    flask_migrate.upgrade()
+    furnish(clock)
+    with pytest.raises(SystemExit):
+        flask_migrate.upgrade(directory=one_more_migration(tmp_path, "pass"))
+    assert "guards.install()" in caplog.text
+    assert refusals() == {table: ["UPDATE", "DELETE"] for table in APPEND_ONLY}

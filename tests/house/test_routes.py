@@ -82,7 +82,7 @@ def test_who_gets_through(house: House, route: Route) -> None:
                 surprises.append(f"{character}, {variant}: a GET wrote: {house.writes}")
             if route.method != "GET":
                 house.restore()
-    assert surprises == []
+    assert not surprises, "\n".join(surprises)
 
 
 @pytest.mark.parametrize("route", [r for r in ROUTES if r.method == "GET"], ids=lambda route: route.id)

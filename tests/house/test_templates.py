@@ -54,7 +54,8 @@ def complaints(name: str, tag: Tag) -> list[str]:
 
 @every_template
 def test_forms_and_htmx_have_manners(name: str) -> None:
-    assert [what for tag in tags(ALL[name]) for what in complaints(name, tag)] == []
+    found = [what for tag in tags(ALL[name]) for what in complaints(name, tag)]
+    assert not found, "\n".join(found)
 
 
 @every_template
@@ -72,7 +73,7 @@ def test_templates_do_not_compare_states_or_roles(name: str) -> None:
         for operand in [compare.expr, *(operand.expr for operand in compare.ops)]
         if isinstance(operand, nodes.Getattr) and operand.attr in {"state", "role"}
     ]
-    assert found == []
+    assert not found, "\n".join(found)
 
 
 @every_template
@@ -95,4 +96,4 @@ def test_blocks_can_be_rendered_alone(name: str) -> None:
         own = {module.target for module in block.find_all(nodes.Import)}
         used = {found.name for found in block.find_all(nodes.Name)}
         found += [f"{block.name}: {target}" for target in sorted((outer - own) & used)]
-    assert found == []
+    assert not found, "\n".join(found)
