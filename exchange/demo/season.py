@@ -650,7 +650,7 @@ class _Season:
             transfer = db.session.get_one(Transfer, transfer_id)
             transfers.decline(
                 transfer_id,
-                DeclineReason.NEEDED,
+                reason=DeclineReason.NEEDED,
                 remark="Открываем второй класс, учебники нужны самим",
                 by=self.director_of(transfer.giver),
                 clock=self.clock,

@@ -272,7 +272,7 @@ def ask_fund(
     by: User,
     clock: Clock,
 ) -> Transfer:
-    """Ask a storage place of the fund for copies; the fund's own go first, then those on a school's balance."""
+    """Ask a storage place of the fund for copies: its own first, then those on a school's balance."""
     lines: list[NewLine] = []
     left = copies
     for owner_id, free in fund_free(fund, edition):

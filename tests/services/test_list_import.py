@@ -236,8 +236,7 @@ def test_the_real_workbook_loads_whole_and_again_changes_nothing(world: World, c
 
 
 def test_a_factory_book_is_legal(world: World) -> None:
-    with unit_of_work():
-        book = factories.make_textbook(parts=2)
+    book = factories.make_textbook(parts=2)
     verdict = services.verdicts([book.id], date(2026, 9, 14))[book.id]
     assert verdict.legality is Legality.ALLOWED
     assert verdict.may_buy
