@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import datetime
 from pathlib import Path
-import sys
 from typing import Any
 
 import click
@@ -15,9 +15,9 @@ from alembic.script import ScriptDirectory
 from flask import Flask, current_app
 from flask.cli import AppGroup
 
+from exchange import mail, server
 from exchange.catalog import importer
 from exchange.catalog import services as catalog
-from exchange import mail
 from exchange.clock import Clock
 from exchange.config import Settings
 from exchange.db import in_unit
@@ -29,11 +29,14 @@ from exchange.web.unit import forget_old_keys
 from exchange import server
 from exchange.clock import Clock
 from exchange.db import db, in_unit
+from exchange.demo import season
+from exchange.demo.district import PASSWORD as DEMO_PASSWORD
 from exchange.errors import DomainError
 from exchange.reserve import services as reserve
 from exchange.schools import services as schools
 from exchange.schools.models import District, User
 from exchange.schools.rules import ROLE_NAMES, Role
+from exchange.web.unit import forget_old_keys
 
 group = AppGroup("exchange", help="Commands of the textbook exchange.")
 
@@ -85,6 +88,14 @@ def settings() -> Settings:
     """Return the application's settings."""
     result: Settings = current_app.extensions["settings"]
     return result
+
+
+@group.command("demo")
+def demo() -> None:
+    """Make the demo district, as it would stand today after a year of use."""
+    password_hash = schools.hash_password(DEMO_PASSWORD)
+    made = season.play(clock().now(), password_hash)
+    click.echo(f"Готово: {made.name}. Пароль у всех: {DEMO_PASSWORD}")
 
 
 @group.command("password")
