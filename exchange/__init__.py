@@ -21,9 +21,9 @@ from exchange.config import Settings
 from exchange.db import db, init_db
 from exchange.home import book_panels
 from exchange.home import views as home
-from exchange.reserve import views as reserve
 from exchange.matching import views as matching
 from exchange.postings import views as postings
+from exchange.reserve import views as reserve
 from exchange.schools import views as people
 from exchange.stock import views as stock
 from exchange.transfers import views as transfers
@@ -76,12 +76,10 @@ def create_app(settings: Settings | None = None, clock: Clock | None = None) -> 
     display.init_display(app)
     home.init_navigation(app)
     catalog.init_catalog(app)
-    for blueprint in (home.bp, people.bp, catalog.bp, stock.bp, reserve.bp):
-        app.register_blueprint(blueprint)
     transfers.init_transfers(app)
     matching.init_matching(app)
     book_panels.init_book_panels(app)
-    for feature in (home, people, catalog, stock, postings, transfers, matching):
+    for feature in (home, people, catalog, stock, postings, transfers, matching, reserve):
         app.register_blueprint(feature.bp)
     app.register_blueprint(catalog.lists_bp)
     init_cli(app)

@@ -20,14 +20,6 @@ from exchange.catalog import importer
 from exchange.catalog import services as catalog
 from exchange.clock import Clock
 from exchange.config import Settings
-from exchange.db import in_unit
-from exchange.errors import DomainError
-from exchange.reserve import services as reserve
-from exchange.schools import services as schools
-from exchange.schools.rules import Role
-from exchange.web.unit import forget_old_keys
-from exchange import server
-from exchange.clock import Clock
 from exchange.db import db, in_unit
 from exchange.demo import season
 from exchange.demo.district import PASSWORD as DEMO_PASSWORD
