@@ -290,10 +290,13 @@ def history(
 ) -> tuple[list[Event], int]:
     """Return the movements of a textbook that touch the fund, the latest first, and how many there are.
 
-    A movement touches the fund when copies come to a storage place, leave it, or belong to the fund wherever
-    they are. Two queries.
+    A movement touches the fund when copies come to a storage place or leave it, belong to the fund wherever
+    they are, or move by a transfer to or from the fund. Two queries.
     """
     places = _places(district_id)
+    of_fund = sa.select(Transfer.id).where(
+        sa.or_(Transfer.giver_id.in_(places), Transfer.taker_id.in_(places))
+    )
     touching = (
         sa.select(Movement.id, sa.func.count().over().label("total"))
         .where(
@@ -303,7 +306,11 @@ def history(
             .where(
                 MovementLine.movement_id == Movement.id,
                 Edition.textbook_id == textbook_id,
-                sa.or_(MovementLine.holder_id.in_(places), MovementLine.owner_id.in_(places)),
+                sa.or_(
+                    MovementLine.holder_id.in_(places),
+                    MovementLine.owner_id.in_(places),
+                    Movement.transfer_id.in_(of_fund),
+                ),
             )
             .exists(),
         )

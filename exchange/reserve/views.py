@@ -764,7 +764,7 @@ BOOKS_NAMES: Sequence[tuple[str, str]] = (
     ("schools", "В школах"),
     ("fund", "В фонде"),
     ("transit", "В пути"),
-    ("disputed", "В расхождении"),
+    ("disputed", "Расхождения"),
     ("written_off", "Списано"),
 )
 
