@@ -14,12 +14,14 @@ from jinja2 import StrictUndefined
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from exchange import runs
+from exchange.catalog import views as catalog
 from exchange.cli import init_cli
 from exchange.clock import Clock, SystemClock
 from exchange.config import Settings
 from exchange.db import db, init_db
 from exchange.home import views as home
 from exchange.schools import views as people
+from exchange.stock import views as stock
 from exchange.web import display, pages, unit
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -68,7 +70,8 @@ def create_app(settings: Settings | None = None, clock: Clock | None = None) -> 
     pages.init_pages(app)
     display.init_display(app)
     home.init_navigation(app)
-    for blueprint in (home.bp, people.bp):
+    catalog.init_catalog(app)
+    for blueprint in (home.bp, people.bp, catalog.bp, stock.bp):
         app.register_blueprint(blueprint)
     init_cli(app)
     return app

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
 import click
+import flask_migrate
+import sqlalchemy as sa
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from flask import Flask, current_app
 from flask.cli import AppGroup
 
-from exchange import mail
+from exchange import mail, server
+from exchange.catalog import importer
+from exchange.catalog import services as catalog
 from exchange.clock import Clock
 from exchange.config import Settings
-from exchange.db import in_unit
+from exchange.db import db, in_unit
 from exchange.errors import DomainError
 from exchange.ledger import services as ledger
 from exchange.schools import services as schools
-from exchange.schools.rules import Role
+from exchange.schools.models import District, User
+from exchange.schools.rules import ROLE_NAMES, Role
 from exchange.web.unit import forget_old_keys
 
 group = AppGroup("exchange", help="Commands of the textbook exchange.")
@@ -113,6 +125,83 @@ def _deliver(*, digest: bool) -> None:
         raise click.ClickException(f"Почтовый сервер недоступен: {report.unreachable}")
 
 
+@group.command("prepare")
+@click.option("--demo/--empty", default=False, help="What to do with a server that has no district yet.")
+@click.pass_context
+def prepare(context: click.Context, demo: bool) -> None:
+    """Bring the database up to date and, when it has no district, make the demo one or ask for a real one."""
+    if _behind():
+        click.echo("Обновляю базу данных…")
+        flask_migrate.upgrade()
+    if db.session.scalar(sa.select(District.id).limit(1)) is not None:
+        return
+    if demo and "demo" in group.commands:
+        click.echo("Создаю демонстрационный район…")
+        context.invoke(group.commands["demo"])
+    elif sys.stdin.isatty():
+        click.echo("На портале ещё нет района. Ответьте на несколько вопросов (Ctrl-C – отменить).")
+        init.main([], prog_name="flask exchange init", standalone_mode=False)
+    else:
+        click.echo("На портале ещё нет района. Заведите его: .venv/bin/flask --app app exchange init")
+
+
+def _behind() -> bool:
+    """Say whether migrations wait to be run."""
+    folder = current_app.extensions["migrate"].directory
+    with db.engine.connect() as connection:
+        present = MigrationContext.configure(connection).get_current_heads()
+    return set(present) != set(ScriptDirectory(folder).get_heads())
+
+
+@group.command("serve")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=5000, show_default=True, help="Port; the next free one when it is taken.")
+def serve(host: str, port: int) -> None:
+    """Run the portal until Ctrl-C or SIGTERM; requests in flight are finished."""
+    if _behind():
+        raise click.ClickException("База данных не обновлена. Выполните: flask --app app db upgrade")
+    try:
+        listening, got = server.listen_on(host, port)
+    except OSError as error:
+        raise click.ClickException(f"Не получается слушать {host}:{port}: {error.strerror}.") from None
+    if port not in {0, got}:
+        click.echo(f"Порт {port} занят, беру {got}.")
+    people = _demo_people()
+    db.session.remove()
+
+    def ready() -> None:
+        click.echo(f"\nПортал работает: http://{f'[{host}]' if ':' in host else host}:{got}/")
+        for line in people:
+            click.echo(line)
+        click.echo("Остановить: Ctrl-C")
+
+    app: Any = current_app
+    finished = server.serve(
+        app._get_current_object(), listening, largest_body=app.config["MAX_CONTENT_LENGTH"], ready=ready
+    )
+    app.extensions["run_executor"].shutdown(cancel_futures=True)
+    if not finished:
+        raise click.ClickException("Остановлен, но не все запросы успели закончиться.")
+    click.echo("Остановлен.")
+
+
+def _demo_people() -> list[str]:
+    """Return lines that say how to sign in to a demo district: nothing for a real one."""
+    people = db.session.scalars(
+        sa.select(User)
+        .join(District)
+        .where(District.is_demo.is_(True), User.active.is_(True))
+        .order_by(User.id)
+    ).all()
+    if not people:
+        return []
+    width = max(len(user.login) for user in people)
+    return ["", "Войти (пароль у всех: demo):"] + [
+        f"  {user.login:<{width}}  {user.full_name}, {ROLE_NAMES[user.memberships[0].role]}"
+        for user in people
+    ]
+
+
 @group.command("verify")
 def verify() -> None:
     """Derive every balance anew from the ledger and report differences; repair nothing."""
@@ -125,3 +214,45 @@ def verify() -> None:
     if differences:
         raise click.ClickException(f"Книги не сходятся: расхождений {len(differences)}.")
     click.echo("Книги сходятся.")
+
+
+_DAY = click.DateTime(["%d.%m.%Y", "%Y-%m-%d"])
+
+
+@group.command("import-list")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--order", required=True, help="Number of the order: 858.")
+@click.option("--edition", default="", help="Number of the amending order whose changes are in: 119.")
+@click.option("--in-force-from", required=True, type=_DAY, help="Its first day in force, дд.мм.гггг.")
+@click.option("--signed-on", type=_DAY, help="The day it was signed, дд.мм.гггг.")
+@click.option("--dry-run", is_flag=True, help="Only report what would change.")
+def import_list(
+    file: Path, order: str, edition: str, in_force_from: datetime, signed_on: datetime | None, dry_run: bool
+) -> None:
+    """Load a federal list from FILE (XLSX or CSV) and print what changed, row by row."""
+    try:
+        plan = catalog.plan_import(
+            file,
+            order=order,
+            edition=edition,
+            in_force_from=in_force_from.date(),
+            signed_on=signed_on.date() if signed_on else None,
+        )
+        for what, sheet, row, *details in plan.table:
+            place = f"строка {row}" if row else ""
+            click.echo(" · ".join(text for text in (what, sheet, place, *details) if text))
+        if not dry_run:
+            in_unit(lambda: catalog.apply_import(plan, by=None, clock=clock()))
+    except DomainError as error:
+        raise click.ClickException(str(error)) from None
+    accounted = plan.parsed.accounted
+    click.echo(
+        f"Строк в файле: {plan.parsed.rows_read}, учебников: {accounted[importer.Outcome.IMPORTED]}, "
+        f"пропущено с указанием причины: {accounted[importer.Outcome.LISTED]}."
+    )
+    counts = plan.counts
+    click.echo(
+        f"Новых: {counts['new']}, изменённых: {counts['changed']}, без изменений: {counts['unchanged']}, "
+        f"выбывших: {counts['excluded']}, проверить: {counts['doubtful']}."
+    )
+    click.echo("Это проверка: ничего не записано." if dry_run else "Перечень загружен.")

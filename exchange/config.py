@@ -8,6 +8,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Self
 
+from flask import current_app
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -68,6 +70,12 @@ class Settings:
             path.touch(mode=0o600)
             path.write_text(secrets.token_urlsafe(48))
         return path.read_text()
+
+
+def current() -> Settings:
+    """Return the settings of the application at work."""
+    settings: Settings = current_app.extensions["settings"]
+    return settings
 
 
 def _read(name: str, kind: str, text: str) -> object:

@@ -14,8 +14,25 @@
     if (target.select && target.type !== "search") { target.select(); }
   }
 
+  // Counting row by row: a saved book sends the focus to the next number, a refused one to what is wrong.
+  function afterCount(book) {
+    var active = document.activeElement;
+    if (active !== document.body && !book.contains(active)) { return; }
+    var wrong = book.querySelector("[aria-invalid]");
+    var fields = Array.prototype.slice.call(document.querySelectorAll("[data-count]"));
+    var own = book.querySelectorAll("[data-count]");
+    var from = active.matches("[data-count]") ? active : own[own.length - 1];
+    var next = book.matches("[data-saved]") ? fields[fields.indexOf(from) + 1] : wrong;
+    if (!next) { next = document.querySelector("a[rel=next]") || from; }
+    if (next) {
+      next.focus();
+      if (next.select) { next.select(); }
+    }
+  }
+
   // After a swap that took the focused control away, the focus goes to what replaced it, not to the page.
   document.addEventListener("htmx:afterSettle", function (event) {
+    if (event.detail.elt && event.detail.elt.matches("[data-counted]")) { afterCount(event.detail.elt); }
     if (document.activeElement === document.body && event.detail.elt && event.detail.elt.isConnected) {
       focusOn(event.detail.elt);
     }

@@ -57,8 +57,12 @@ class ListEntry(Identified):
     """Row of the workbook it was read from."""
     raw: Mapped[dict[str, Any]]
     """The cells as they stood, by header word."""
+    facts: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """What was read from the cells, so that a later upload can be compared with it."""
     valid_until: Mapped[date | None]
-    """Last day of use; ``None`` is «бессрочно»."""
+    """Appendix 1: end of the expert opinion; appendix 2: last day of use. ``None``: no date is named."""
+    perpetual: Mapped[bool] = mapped_column(default=False)
+    """The order says «бессрочно»."""
     excluded_on: Mapped[date | None]
     """The day an amendment or a newer upload dropped the row; rows are never deleted."""
     textbook_id: Mapped[int] = mapped_column(sa.ForeignKey("textbook.id"), index=True)

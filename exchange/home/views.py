@@ -19,6 +19,8 @@ bp = Blueprint("home", __name__)
 
 NAVIGATION: Sequence[tuple[str, str, Action | None]] = (
     ("home.index", "Главная", None),
+    ("catalog.index", "Каталог", None),
+    ("catalog.lists", "Федеральный перечень", Action.LOAD_LIST),
     ("people.schools", "Школы", Action.SEE_DISTRICT),
     ("people.directory", "Люди", Action.MANAGE_PEOPLE),
 )

@@ -22,6 +22,8 @@ class MovementKind(StrEnum):
     STOP = "stop"
     RETURN = "return"
     REPLACEMENT = "replacement"
+    RELOCATION = "relocation"
+    """From one storage place of the fund to another; the owner stays."""
 
 
 MOVEMENT_NAMES = {
@@ -34,6 +36,7 @@ MOVEMENT_NAMES = {
     MovementKind.STOP: "возврат с дороги",
     MovementKind.RETURN: "возврат",
     MovementKind.REPLACEMENT: "замена утраченного",
+    MovementKind.RELOCATION: "перемещение между складами фонда",
 }
 
 

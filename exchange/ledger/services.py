@@ -92,6 +92,15 @@ def free_copies(*, owner_id: int, holder_id: int, edition_id: int) -> int:
     )
 
 
+def locked(*, owner_id: int, holder_id: int, edition_id: int) -> tuple[int, int]:
+    """Return the copies and the promised copies of an account; nobody changes them until the unit ends."""
+    ((balance_id, _),) = _accounts([Line(edition_id, owner_id, holder_id, 0)])
+    copies, promised = db.session.execute(
+        sa.select(Balance.copies, Balance.promised).where(Balance.id == balance_id).with_for_update()
+    ).one()
+    return copies, promised
+
+
 def technical(district_id: int, kind: HolderKind) -> int:
     """Return the id of the district's technical account (transit, disputed, source, written off)."""
     return db.session.scalars(
@@ -110,28 +119,39 @@ class Difference:
     ledger: int
 
 
-def verify() -> list[Difference]:
-    """Derive every balance anew from the ledger and return those that differ; repairs nothing."""
+def verify(district_id: int | None = None) -> list[Difference]:
+    """Derive every balance anew from the ledger and return those that differ; repairs nothing.
+
+    Of all districts of the server, or of one.
+    """
+    nothing = sa.literal(0)
     accounts = (MovementLine.owner_id, MovementLine.holder_id, MovementLine.edition_id)
-    derived = {
-        (owner, holder, edition): int(copies)
-        for owner, holder, edition, copies in db.session.execute(
-            sa.select(*accounts, sa.func.sum(MovementLine.copies))
-            .join(Holder, Holder.id == MovementLine.holder_id)
-            .where(Holder.kind != HolderKind.SOURCE)
-            .group_by(*accounts)
-        )
-    }
-    kept = {
-        (owner, holder, edition): copies
-        for owner, holder, edition, copies in db.session.execute(
-            sa.select(Balance.owner_id, Balance.holder_id, Balance.edition_id, Balance.copies)
-        )
-    }
+    both = sa.union_all(
+        sa.select(
+            Balance.owner_id,
+            Balance.holder_id,
+            Balance.edition_id,
+            Balance.copies.label("balance"),
+            nothing.label("ledger"),
+        ),
+        sa.select(*accounts, nothing, MovementLine.copies),
+    ).subquery()
+    keys = (both.c.owner_id, both.c.holder_id, both.c.edition_id)
+    balance, ledger = sa.func.sum(both.c.balance), sa.func.sum(both.c.ledger)
+    query = (
+        sa.select(*keys, balance, ledger)
+        .join(Holder, Holder.id == both.c.holder_id)
+        # No balance is kept of where copies come from.
+        .where(Holder.kind != HolderKind.SOURCE)
+        .group_by(*keys)
+        .having(balance != ledger)
+        .order_by(*keys)
+    )
+    if district_id is not None:
+        query = query.where(Holder.district_id == district_id)
     return [
-        Difference(*account, balance=kept.get(account, 0), ledger=derived.get(account, 0))
-        for account in sorted(kept.keys() | derived.keys())
-        if kept.get(account, 0) != derived.get(account, 0)
+        Difference(owner, holder, edition, balance=int(kept), ledger=int(derived))
+        for owner, holder, edition, kept, derived in db.session.execute(query)
     ]
 
 

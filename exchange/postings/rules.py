@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
 from enum import StrEnum
+
+from exchange.catalog.rules import Legality, Verdict
+from exchange.errors import Invalid, WrongMoment
 
 
 class OfferKind(StrEnum):
@@ -21,6 +26,42 @@ class PostingState(StrEnum):
     OPEN = "open"
     WITHDRAWN = "withdrawn"
     EXPIRED = "expired"
+
+
+STATE_NAMES = {
+    PostingState.OPEN: "на доске",
+    PostingState.WITHDRAWN: "отозвано",
+    PostingState.EXPIRED: "срок вышел",
+}
+
+
+class Standing(StrEnum):
+    """How a posting stands in the eyes of its school: the word on its chip."""
+
+    OPEN = "open"
+    PARTLY = "partly"
+    DONE = "done"
+    ENDING = "ending"
+    WITHDRAWN = "withdrawn"
+    EXPIRED = "expired"
+
+
+OFFER_STANDINGS = {
+    Standing.OPEN: "на доске",
+    Standing.PARTLY: "часть разобрана",
+    Standing.DONE: "разобрано",
+    Standing.ENDING: "скоро снимется",
+    Standing.WITHDRAWN: "отозван",
+    Standing.EXPIRED: "срок вышел",
+}
+REQUEST_STANDINGS = {
+    Standing.OPEN: "на доске",
+    Standing.PARTLY: "часть подобрана",
+    Standing.DONE: "всё подобрано",
+    Standing.ENDING: "скоро снимется",
+    Standing.WITHDRAWN: "отозвана",
+    Standing.EXPIRED: "срок вышел",
+}
 
 
 class ShortageReason(StrEnum):
@@ -43,3 +84,184 @@ SHORTAGE_NAMES = {
 
 EXPIRY_WARNING_DAYS = 7
 """Days before the end of a posting at which its school is reminded."""
+
+SMALL_COUNT = 3
+"""Counts of special-needs pupils below this are shown to the school and the methodist only."""
+OLDEST_YEAR = 1990
+"""The oldest year of printing the catalogue knows."""
+LONGEST_DAYS = 366
+"""A posting may stay open for a year at most, so that the board tells what is so now."""
+
+
+def free_to_offer(*, unpromised: int, worn: int, offered: int, asked: int) -> int:
+    """Return the own copies a school could still offer; never negative.
+
+    ``unpromised`` copies of its own are on the shelf and promised to nobody; of them ``worn`` are unfit,
+    ``offered`` stand in open offers and can still be asked for, ``asked`` have been asked for but not agreed.
+    """
+    return max(0, unpromised - worn - offered - asked)
+
+
+def check_offer(
+    *,
+    copies: int,
+    kind: OfferKind,
+    due_back: date | None,
+    available_from: date | None,
+    expires_on: date,
+    today: date,
+) -> date | None:
+    """Check that the terms of an offer fit together; return the day of return (none for a permanent one).
+
+    Raises ``Invalid`` naming the field.
+    """
+    if copies <= 0:
+        raise Invalid("Укажите, сколько экземпляров: хотя бы один.", field="copies")
+    check_expiry(expires_on, today=today)
+    if available_from is not None and available_from > expires_on:
+        raise Invalid(
+            "Отдать можно с %(start)s, а с доски излишек снимется раньше: %(end)s.",
+            field="available_from",
+            start=written(available_from),
+            end=written(expires_on),
+        )
+    if kind is OfferKind.PERMANENT:
+        return None
+    if due_back is None:
+        raise Invalid("Напишите, до какого числа даёте.", field="due_back")
+    if due_back <= max(today, available_from or today):
+        raise Invalid("День возврата должен быть позже дня передачи.", field="due_back")
+    return due_back
+
+
+def check_legal(verdict: Verdict, kind: OfferKind | None = None) -> None:
+    """Raise ``Invalid`` for a book that may not be taught from, with the date and the order that say so.
+
+    With ``kind``, for an offer: in its last year a book is lent, not given away for good.
+    """
+    if not verdict.legality.usable:
+        raise Invalid(verdict.message, **verdict.parameters)
+    if kind is OfferKind.PERMANENT and verdict.legality is Legality.LAST_YEAR:
+        raise Invalid(
+            "Это последний год учебника (до %(date)s, приказ %(order)s): отдайте его на время, не насовсем.",
+            field="kind",
+            date=written(verdict.until) if verdict.until else "–",
+            order=verdict.order,
+        )
+
+
+def usual_kind(verdict: Verdict) -> OfferKind:
+    """Return the kind an offer of this book has unless its school says otherwise."""
+    return OfferKind.LOAN if verdict.legality is Legality.LAST_YEAR else OfferKind.PERMANENT
+
+
+def standing(state: PostingState, *, asked: int, taken: int, expires_on: date, today: date) -> Standing:
+    """Return how a posting stands: ``taken`` of the ``asked`` copies are reserved or matched."""
+    if state is PostingState.WITHDRAWN:
+        return Standing.WITHDRAWN
+    if taken == asked:
+        return Standing.DONE
+    if state is PostingState.EXPIRED:
+        return Standing.EXPIRED
+    if expires_on <= warn_until(today):
+        return Standing.ENDING
+    return Standing.PARTLY if taken else Standing.OPEN
+
+
+def to_spare(*, free: int, usable: int, pupils: int | None) -> int | None:
+    """Return the copies a school is advised to offer: what is free beyond its own pupils.
+
+    ``usable`` are all usable copies of the part, of whatever year; ``None`` when the pupils are not known.
+    """
+    return None if pupils is None else min(free, max(0, usable - pupils))
+
+
+def above_floor(free: Sequence[int], floor: int) -> list[int]:
+    """Return how many copies of each place of the fund may be had so that ``floor`` copies stay in all."""
+    spare = max(0, sum(free) - floor)
+    return [min(copies, spare) for copies in free]
+
+
+def is_small_count(copies: int, *, special_needs: bool) -> bool:
+    """Say whether a count may identify a child: one or two pupils with special needs."""
+    return special_needs and 0 < copies < SMALL_COUNT
+
+
+def check_request(
+    copies_by_part: Mapping[int, int],
+    *,
+    parts: int,
+    needed_by: date | None,
+    year_from: int | None,
+    expires_on: date,
+    today: date,
+) -> dict[int, int]:
+    """Check a request; return the copies wanted of each part, without zeros, in the order of the parts.
+
+    Raises ``Invalid`` naming the field.
+    """
+    wanted = {part: copies for part, copies in sorted(copies_by_part.items()) if copies}
+    if not wanted or min(wanted.values()) < 0:
+        raise Invalid("Укажите, сколько экземпляров: хотя бы один.", field="copies")
+    if min(wanted) < 1 or max(wanted) > parts:
+        raise Invalid("Такой части у этого учебника нет.", field="copies")
+    check_expiry(expires_on, today=today)
+    if needed_by is not None and needed_by < today:
+        raise Invalid("Этот день уже прошёл.", field="needed_by")
+    if year_from is not None and not OLDEST_YEAR <= year_from <= today.year:
+        raise Invalid(
+            "Год издания – от %(oldest)s до %(newest)s.",
+            field="year_from",
+            oldest=OLDEST_YEAR,
+            newest=today.year,
+        )
+    return wanted
+
+
+def check_expiry(expires_on: date, *, today: date) -> None:
+    """Raise ``Invalid`` when the last day on the board has passed or is more than a year away."""
+    if expires_on < today:
+        raise Invalid("Этот день уже прошёл.", field="expires_on")
+    if expires_on > today + timedelta(days=LONGEST_DAYS):
+        raise Invalid("Не дольше года: потом можно продлить.", field="expires_on")
+
+
+def check_renewable(state: PostingState) -> None:
+    """Raise ``WrongMoment`` for a posting that was withdrawn: that is for good."""
+    if state is PostingState.WITHDRAWN:
+        raise WrongMoment("Отозванное не продлевается. Разместите заново.")
+
+
+def check_not_below_reserved(copies: int, reserved: int) -> None:
+    """Raise ``Invalid`` when an offer would fall below what others have asked for."""
+    if copies < reserved:
+        raise Invalid(
+            "Уже запрошено или отдано %(reserved)s экз.: меньше сделать нельзя.",
+            field="copies",
+            reserved=reserved,
+        )
+
+
+def check_not_below_matched(copies: int, matched: int) -> None:
+    """Raise ``Invalid`` when a request would fall below what is already on its way."""
+    if copies < matched:
+        raise Invalid(
+            "Уже подобрано %(matched)s экз.: меньше сделать нельзя. Сначала отзовите передачу.",
+            field="copies",
+            matched=matched,
+        )
+
+
+def default_expiry(today: date, days: int) -> date:
+    """Return the usual last day of a posting: ``days`` calendar days from ``today``."""
+    return today + timedelta(days=days)
+
+
+def warn_until(today: date) -> date:
+    """Return the date up to which an end is near enough to warn of."""
+    return today + timedelta(days=EXPIRY_WARNING_DAYS)
+
+
+def written(day: date) -> str:
+    """Return дд.мм.гггг, for messages that are kept as text."""
+    return f"{day:%d.%m.%Y}"

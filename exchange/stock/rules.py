@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, time
 from enum import StrEnum
+
+from exchange.catalog.rules import Legality, SchoolYear, Verdict
+from exchange.errors import Invalid
+
+FIRST_GRADE = 1
+LAST_GRADE = 11
+GRADES = range(FIRST_GRADE, LAST_GRADE + 1)
+MOST_PUPILS = 2000
+"""More pupils in one grade than any school has: a slip of the keyboard."""
+MOST_COPIES = 99_999
+"""More copies of one book than any school has."""
 
 
 class Condition(StrEnum):
@@ -16,6 +28,26 @@ class Condition(StrEnum):
 
 
 CONDITION_NAMES = {Condition.NEW: "новые", Condition.GOOD: "хорошее", Condition.FAIR: "удовлетворительное"}
+
+
+class CountReason(StrEnum):
+    """Why copies are counted: a closed list."""
+
+    STOCKTAKING = "stocktaking"
+    HANDED_IN = "handed_in"
+    FOUND = "found"
+    CORRECTION = "correction"
+
+
+COUNT_REASON_NAMES = {
+    CountReason.STOCKTAKING: "проверка фонда",
+    CountReason.HANDED_IN: "ученики сдали книги",
+    CountReason.FOUND: "нашлись",
+    CountReason.CORRECTION: "исправление ошибки",
+}
+
+FIRST_COUNT = "первый учёт на полке"
+"""Reason of the movement that puts a book on the shelf without a document."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +63,18 @@ def sets_of(copies_by_part: Mapping[int, int], parts: int) -> Sets:
     counts = [copies_by_part.get(part, 0) for part in range(1, parts + 1)]
     complete = min(counts)
     return Sets(complete, sum(count - complete for count in counts))
+
+
+def fit(copies: int, worn: int) -> int:
+    """Return the copies fit for use: never negative, as worn ones may have left with the others."""
+    return max(0, copies - worn)
+
+
+def lasts_through(verdict: Verdict, year: SchoolYear) -> bool:
+    """Say whether a book may be used to the end of the school year."""
+    if verdict.legality is Legality.LAST_YEAR:
+        return verdict.until is None or verdict.until >= year.last_day
+    return verdict.legality.usable
 
 
 def need(usable: int, pupils: int, reserve: int = 0) -> int:
@@ -53,3 +97,359 @@ def coverage(rows: Iterable[tuple[int, int]]) -> float | None:
         served += min(usable, pupils)
         total += pupils
     return served / total if total else None
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A textbook a school holds or asks for, as far as the question goes whose pupils need it.
+
+    ``lasts``: it may be used to the end of the school year.
+    """
+
+    textbook_id: int
+    subject: str
+    grade_from: int | None
+    grade_to: int | None
+    special_needs: bool
+    lasts: bool
+
+    @property
+    def grades(self) -> Sequence[int]:
+        """The grades it is written for; none for colleges, and none for special needs.
+
+        How many pupils need a special-needs title is not known, and it is not the whole grade.
+        """
+        if self.grade_from is None or self.grade_to is None or self.special_needs:
+            return ()
+        return range(self.grade_from, self.grade_to + 1)
+
+
+def grades_using(books: Iterable[Candidate]) -> dict[int, list[int]]:
+    """Return, per textbook of one school, the grades whose pupils attach to it.
+
+    All pupils of a grade attach to every book of the grade that the school holds or asks for. A book that may
+    not be used attaches (as missing) only where the school has no other one of that subject and grade.
+    """
+    kept = list(books)
+    replaced = {(book.subject, grade) for book in kept if book.lasts for grade in book.grades}
+    return {
+        book.textbook_id: [
+            grade for grade in book.grades if book.lasts or (book.subject, grade) not in replaced
+        ]
+        for book in kept
+    }
+
+
+def spread(copies: int, pupils_by_grade: Mapping[int, int]) -> dict[int, int]:
+    """Divide the copies of a book among the grades it serves: the youngest first, the rest to the oldest.
+
+    The parts add up to ``copies``, and what they serve adds up to min(copies, all pupils): no copy is counted
+    for two grades.
+    """
+    result: dict[int, int] = {}
+    left = copies
+    for grade in sorted(pupils_by_grade):
+        result[grade] = min(left, pupils_by_grade[grade])
+        left -= result[grade]
+    if result:
+        result[max(result)] += left
+    return result
+
+
+@dataclass(frozen=True)
+class Provided:
+    """One textbook at one school for the pupils of one grade.
+
+    ``usable``: complete sets fit for use whose book may be used to the end of the school year.
+    ``fit``: complete sets fit for use, whatever the federal list says: the copies of the uncapped K.
+    """
+
+    school_id: int
+    textbook_id: int
+    subject: str
+    grade: int
+    pupils: int
+    usable: int
+    fit: int
+
+    @property
+    def served(self) -> int:
+        """Pupils who have the book."""
+        return min(self.usable, self.pupils)
+
+    @property
+    def missing(self) -> int:
+        """Sets that are lacking."""
+        return need(self.usable, self.pupils)
+
+
+@dataclass(frozen=True)
+class Provision:
+    """How well some rows are provided: sums, and ratios of the sums.
+
+    ``pupils`` and ``served`` count a pupil once for every book, ``missing`` counts sets.
+    """
+
+    books: int = 0
+    pupils: int = 0
+    served: int = 0
+    missing: int = 0
+    fit: int = 0
+
+    @property
+    def coverage(self) -> float | None:
+        """Σ min(usable, pupils) / Σ pupils, 0 to 1; ``None`` without pupils."""
+        return self.served / self.pupils if self.pupils else None
+
+    @property
+    def uncapped(self) -> float | None:
+        """The «К» people know: (in stock − to be written off) / pupils; may exceed 1 and hide a shortage."""
+        return self.fit / self.pupils if self.pupils else None
+
+
+def provision_of(rows: Iterable[Provided]) -> Provision:
+    """Add rows up. Never an average of ratios: one school's spare books would hide another's shortage."""
+    kept = list(rows)
+    return Provision(
+        books=len({row.textbook_id for row in kept}),
+        pupils=sum(row.pupils for row in kept),
+        served=sum(row.served for row in kept),
+        missing=sum(row.missing for row in kept),
+        fit=sum(row.fit for row in kept),
+    )
+
+
+def check_count(copies: int, *, promised: int, offered: int) -> None:
+    """Raise ``Invalid`` when a count falls below what is promised or offered to others."""
+    if not 0 <= copies <= MOST_COPIES:
+        raise Invalid("Количество – от 0 до %(most)s.", field="copies", most=MOST_COPIES)
+    if copies >= promised + offered:
+        return
+    if not offered:
+        message = (
+            "Обещано другим школам: %(promised)s экз., меньше записать нельзя. Сначала отзовите передачу."
+        )
+    elif not promised:
+        message = (
+            "Выставлено излишком: %(offered)s экз., меньше записать нельзя. Сначала уменьшите или отзовите "
+            "излишек."
+        )
+    else:
+        message = (
+            "Обещано другим школам %(promised)s экз. и выставлено излишком %(offered)s: меньше %(least)s "
+            "записать нельзя. Сначала уменьшите излишек."
+        )
+    raise Invalid(message, field="copies", promised=promised, offered=offered, least=promised + offered)
+
+
+def check_pupils(grade: int, pupils: int) -> None:
+    """Raise ``Invalid`` (field «grade-N») for a number of pupils that cannot be."""
+    if grade not in GRADES or not 0 <= pupils <= MOST_PUPILS:
+        raise Invalid(
+            "Учеников в %(grade)s классе – от 0 до %(most)s.",
+            field=f"grade-{grade}",
+            grade=grade,
+            most=MOST_PUPILS,
+        )
+
+
+def check_seen(seen: int, now: int) -> None:
+    """Raise ``Invalid`` when copies came or went while somebody was counting."""
+    if seen != now:
+        raise Invalid(
+            "Пока вы считали, книги приходили или уходили: было %(seen)s экз., стало %(now)s. "
+            "Пересчитайте и введите снова.",
+            field="copies",
+            seen=seen,
+            now=now,
+        )
+
+
+def worn_after_write_off(worn: int, written_off: int, left: int, *, were_there: bool) -> int:
+    """Return the worn copies left on the shelf: the worn ones go first, unless the copies were lost."""
+    return min(left, max(0, worn - written_off) if were_there else worn)
+
+
+@dataclass(frozen=True)
+class ShelfEdition:
+    """One year and part of a textbook at one place, all in copies.
+
+    ``own`` and ``borrowed`` stand here; ``lent`` are the place's own at another place, ``away`` its own on
+    the road or in dispute; ``promised`` and ``offered`` stand here still; ``worn`` stand here and are unfit.
+    ``edition_id`` is ``None`` for a part that has never been here.
+    """
+
+    year: int
+    part: int
+    edition_id: int | None = None
+    own: int = 0
+    borrowed: int = 0
+    lent: int = 0
+    away: int = 0
+    promised: int = 0
+    offered: int = 0
+    worn: int = 0
+    condition: Condition | None = None
+    counted_at: datetime | None = None
+
+    @property
+    def here(self) -> int:
+        """Copies on the shelf, whoever owns them."""
+        return self.own + self.borrowed
+
+    @property
+    def fit(self) -> int:
+        """Copies on the shelf that are fit for use."""
+        return fit(self.here, self.worn)
+
+    @property
+    def free(self) -> int:
+        """Own copies fit for use, neither promised nor offered to anybody."""
+        return max(0, fit(self.own, self.worn) - self.promised - self.offered)
+
+
+@dataclass(frozen=True)
+class ShelfBook:
+    """A textbook at one place: its years and parts, the pupils who need it, what follows.
+
+    ``pupils`` is ``None`` where it is not known: no enrolment entered, special needs, another kind of place.
+    ``found``: it matches the words somebody looks for.
+    """
+
+    id: int
+    title: str
+    authors: str
+    subject: str
+    grade_from: int | None
+    grade_to: int | None
+    publisher: str
+    level: str
+    edition_note: str
+    parts: int
+    special_needs: bool
+    found: bool
+    verdict: Verdict
+    lasts: bool
+    pupils: int | None
+    editions: tuple[ShelfEdition, ...]
+
+    def by_part(self, count: Callable[[ShelfEdition], int]) -> dict[int, int]:
+        """Return ``count`` added up over the years, per part."""
+        result = dict.fromkeys(range(1, self.parts + 1), 0)
+        for edition in self.editions:
+            result[edition.part] = result.get(edition.part, 0) + count(edition)
+        return result
+
+    @property
+    def grades(self) -> Sequence[int]:
+        """The grades it is written for; none for colleges."""
+        if self.grade_from is None or self.grade_to is None:
+            return ()
+        return range(self.grade_from, self.grade_to + 1)
+
+    @property
+    def here(self) -> int:
+        """Copies of all years and parts on the shelf."""
+        return sum(edition.here for edition in self.editions)
+
+    @property
+    def sets(self) -> Sets:
+        """Complete sets on the shelf, and copies without a pair."""
+        return sets_of(self.by_part(lambda edition: edition.here), self.parts)
+
+    @property
+    def usable(self) -> int:
+        """Complete sets fit for use; none when the book may not be used to the end of the school year."""
+        return sets_of(self.by_part(lambda edition: edition.fit), self.parts).complete if self.lasts else 0
+
+    @property
+    def staying(self) -> int:
+        """Usable sets that are left when what is promised has gone."""
+        if not self.lasts:
+            return 0
+        left = self.by_part(lambda edition: max(0, edition.fit - edition.promised))
+        return sets_of(left, self.parts).complete
+
+    @property
+    def need(self) -> int | None:
+        """Sets that are lacking."""
+        return None if self.pupils is None else need(self.staying, self.pupils)
+
+    @property
+    def surplus(self) -> int | None:
+        """Sets to spare, of the place's own and not yet offered."""
+        if self.pupils is None:
+            return None
+        own = sets_of(self.by_part(lambda edition: edition.free), self.parts).complete
+        return min(surplus(self.staying, self.pupils), own)
+
+    @property
+    def empty(self) -> bool:
+        """True when nothing of it is here and nothing is owned elsewhere."""
+        return not any(edition.here or edition.lent or edition.away for edition in self.editions)
+
+    def counted_since(self, moment: datetime) -> bool:
+        """Say whether every year and part that is here has been counted since ``moment``."""
+        return all(
+            edition.counted_at is not None and edition.counted_at >= moment
+            for edition in self.editions
+            if edition.own or edition.counted_at
+        )
+
+
+class Show(StrEnum):
+    """Which books of a shelf are wanted."""
+
+    ALL = ""
+    SURPLUS = "surplus"
+    NEED = "need"
+    UNPAIRED = "unpaired"
+    UNCOUNTED = "uncounted"
+    EMPTY = "empty"
+
+
+SHOW_NAMES = {
+    Show.ALL: "все",
+    Show.SURPLUS: "есть излишек",
+    Show.NEED: "не хватает",
+    Show.UNPAIRED: "непарные",
+    Show.UNCOUNTED: "не пересчитаны в этом учебном году",
+    Show.EMPTY: "уже не стоят на полке",
+}
+
+
+@dataclass(frozen=True)
+class Filter:
+    """What is to be shown of a shelf; empty values admit everything."""
+
+    subject: str = ""
+    grade: int | None = None
+    standing: Legality | None = None
+    show: Show = Show.ALL
+
+    def admits(self, book: ShelfBook, *, since: datetime) -> bool:
+        """Say whether the book is to be shown; ``since`` is the beginning of the school year."""
+        return (
+            book.found
+            and self.subject in ("", book.subject)
+            and (self.grade is None or self.grade in book.grades)
+            and self.standing in (None, book.verdict.legality)
+            and _belongs(book, self.show, since)
+        )
+
+
+def _belongs(book: ShelfBook, show: Show, since: datetime) -> bool:
+    if show is Show.EMPTY or book.empty:
+        return show is Show.EMPTY and book.empty
+    return {
+        Show.ALL: True,
+        Show.SURPLUS: bool(book.surplus),
+        Show.NEED: bool(book.need),
+        Show.UNPAIRED: bool(book.sets.unpaired),
+        Show.UNCOUNTED: not book.counted_since(since),
+    }[show]
+
+
+def beginning(year: SchoolYear) -> datetime:
+    """Return the moment a school year begins, in UTC: near enough for «counted this year»."""
+    return datetime.combine(year.first_day, time.min, UTC)

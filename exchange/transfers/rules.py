@@ -6,12 +6,14 @@ goes through; both read the same rows.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from enum import StrEnum
 
+from exchange.catalog.rules import Legality, Verdict
 from exchange.errors import Invalid, WrongMoment
+from exchange.schools.rules import Action
 
 
 class Kind(StrEnum):
@@ -181,8 +183,65 @@ MAIN_STEPS = frozenset(
     }
 )
 """Steps that carry the transfer forward: whoever may take one is waited for."""
-NEEDS_REASON = frozenset({StepName.DECLINE, StepName.WITHDRAW, StepName.STOP})
-ONLY_LOANS = frozenset({State.LENT})
+WAIT_NAMES: Mapping[StepName, str] = {
+    StepName.AGREE: "ждём согласия отдающей стороны",
+    StepName.ACCEPT: "ждём согласия принимающей стороны",
+    StepName.APPROVE: "ждём утверждения методистом",
+    StepName.PACK: "отдающая сторона собирает книги",
+    StepName.SHIP: "книги собраны, ждём отправки",
+    StepName.RECEIVE: "книги в пути, ждём, когда получатель их примет",
+    StepName.SETTLE: "ждём решения методиста о расхождении",
+}
+"""What the transfer waits for, told to those who do not have to act."""
+AT_ONCE = frozenset({StepName.ACCEPT, StepName.SHIP})
+"""Steps that ask for nothing more: they can be taken from a list."""
+ANSWERED = frozenset({State.PROPOSED, State.AGREED})
+"""States in which a school has a number of working days to answer."""
+BLOCKING = frozenset({State.SHIPPED, State.DISPUTED})
+"""States in which books lie where they should not: the letter leaves at once."""
+
+
+ACTIONS: Mapping[tuple[StepName, Party], frozenset[Action]] = {
+    (StepName.AGREE, Party.GIVER): frozenset({Action.AGREE}),
+    (StepName.ACCEPT, Party.TAKER): frozenset({Action.ACCEPT}),
+    (StepName.APPROVE, Party.METHODIST): frozenset({Action.APPROVE}),
+    (StepName.PACK, Party.GIVER): frozenset({Action.HAND_OVER}),
+    (StepName.SHIP, Party.GIVER): frozenset({Action.HAND_OVER}),
+    (StepName.RECEIVE, Party.TAKER): frozenset({Action.HAND_OVER}),
+    (StepName.STOP, Party.GIVER): frozenset({Action.HAND_OVER}),
+    (StepName.STOP, Party.METHODIST): frozenset({Action.SETTLE}),
+    (StepName.SETTLE, Party.METHODIST): frozenset({Action.SETTLE}),
+    (StepName.PROLONG, Party.GIVER): frozenset({Action.HAND_OVER, Action.AGREE}),
+    (StepName.RETURN, Party.GIVER): frozenset({Action.HAND_OVER}),
+    (StepName.REPLACE, Party.GIVER): frozenset({Action.HAND_OVER}),
+    (StepName.DECLINE, Party.GIVER): frozenset({Action.AGREE}),
+    (StepName.DECLINE, Party.TAKER): frozenset({Action.ACCEPT}),
+    (StepName.DECLINE, Party.METHODIST): frozenset({Action.APPROVE}),
+    (StepName.WITHDRAW, Party.GIVER): frozenset({Action.HAND_OVER, Action.AGREE}),
+    (StepName.WITHDRAW, Party.TAKER): frozenset({Action.ASK, Action.ACCEPT}),
+    (StepName.WITHDRAW, Party.METHODIST): frozenset({Action.APPROVE}),
+}
+"""What somebody must be allowed to do at a party's place to take its step; one of these is enough."""
+
+Can = Callable[[Party, Action], bool]
+"""Says whether a person may do an action at the place of a party."""
+
+
+def parties_for(name: StepName, can: Can) -> frozenset[Party]:
+    """Return the parties for which a person may take the step, whenever it is open."""
+    return frozenset(
+        party
+        for (step, party), actions in ACTIONS.items()
+        if step is name and any(can(party, action) for action in actions)
+    )
+
+
+def menu(state: State, can: Can) -> list[Step]:
+    """Return the steps a person may take now, in the order of the table: what their page shows."""
+    steps = []
+    for name in StepName:
+        steps += [step for step in steps_for(state, parties_for(name, can)) if step.name is name]
+    return steps
 
 
 def steps_for(state: State, parties: Collection[Party]) -> list[Step]:
@@ -200,8 +259,20 @@ def take(name: StepName, state: State, parties: Collection[Party]) -> Step:
         if step.name is name:
             return step
     raise WrongMoment(
-        "Сейчас это сделать нельзя: передача уже %(state)s. Обновите страницу.", state=STATE_NAMES[state]
+        "Сейчас это сделать нельзя: передача в состоянии «%(state)s». Обновите страницу.",
+        state=STATE_NAMES[state],
     )
+
+
+def next_step(steps: Iterable[Step]) -> StepName | None:
+    """Return the one step of a menu to put forward: the next of the main road, else the return of a loan."""
+    names = [step.name for step in steps]
+    return next((name for name in names if name in MAIN_STEPS or name is StepName.RETURN), None)
+
+
+def waited_for(state: State) -> Step | None:
+    """Return the step that carries a transfer on from ``state``; ``None`` when nobody is waited for."""
+    return next((step for step in STEPS if step.source is state and step.name in MAIN_STEPS), None)
 
 
 class DeclineReason(StrEnum):
@@ -233,6 +304,28 @@ DECLINE_NAMES = {
 }
 
 
+DECLINE_REASONS: Mapping[Party, tuple[DeclineReason, ...]] = {
+    Party.GIVER: (
+        DeclineReason.NEEDED,
+        DeclineReason.NOT_FOUND,
+        DeclineReason.POOR_CONDITION,
+        DeclineReason.TOO_FAR,
+        DeclineReason.OTHER,
+    ),
+    Party.TAKER: (
+        DeclineReason.WRONG_EDITION,
+        DeclineReason.POOR_CONDITION,
+        DeclineReason.NO_LONGER_NEEDED,
+        DeclineReason.NOT_LEGAL,
+        DeclineReason.TOO_FAR,
+        DeclineReason.OTHER,
+    ),
+    Party.METHODIST: (DeclineReason.BETTER_USE, DeclineReason.NOT_LEGAL, DeclineReason.OTHER),
+    Party.SYSTEM: (DeclineReason.NO_ANSWER,),
+}
+"""The reasons each party can choose from."""
+
+
 class Bearer(StrEnum):
     """Who bears a loss."""
 
@@ -248,19 +341,25 @@ BEARER_NAMES = {
 }
 
 
-class Outcome(StrEnum):
-    """What becomes of disputed copies of a line."""
+@dataclass(frozen=True)
+class Arrival:
+    """The taker's count of one line in one go, in copies."""
 
-    TAKER_KEEPS = "taker_keeps"
-    GIVER_HAS = "giver_has"
-    LOST = "lost"
+    good: int = 0
+    damaged: int = 0
+    missing: int = 0
 
 
-OUTCOME_NAMES = {
-    Outcome.TAKER_KEEPS: "остались у получателя",
-    Outcome.GIVER_HAS: "остались у отдающей школы",
-    Outcome.LOST: "утрачены, списать",
-}
+@dataclass(frozen=True)
+class Decision:
+    """What becomes of one line's disputed copies, in copies, and who bears the loss of ``lost``."""
+
+    kept: int = 0
+    """Stay with the taker."""
+    sent_back: int = 0
+    """Are with the giver: came back damaged, or were never sent."""
+    lost: int = 0
+    bearer: Bearer | None = None
 
 
 @dataclass(frozen=True)
@@ -319,6 +418,55 @@ def check_counts(counts: Counts) -> None:
         raise Invalid("Вернуть можно не больше, чем на руках у получателя.")
 
 
+def count_arrival(counts: Counts, arrival: Arrival) -> Counts:
+    """Return the line after one go of counting; ``Invalid`` when more is counted than was on the road."""
+    if min(arrival.good, arrival.damaged, arrival.missing) < 0:
+        raise Invalid("Количество не может быть меньше нуля.")
+    counted = arrival.good + arrival.damaged + arrival.missing
+    if counted > counts.pending:
+        raise Invalid(
+            "Записано %(counted)s экз., а в пути %(pending)s. Исправьте количества.",
+            counted=counted,
+            pending=counts.pending,
+        )
+    return replace(
+        counts,
+        good=counts.good + arrival.good,
+        damaged=counts.damaged + arrival.damaged,
+        missing=counts.missing + arrival.missing,
+    )
+
+
+def count_decision(counts: Counts, decision: Decision) -> Counts:
+    """Return the line after its dispute is settled: every disputed copy must be decided, a loss borne."""
+    if min(decision.kept, decision.sent_back, decision.lost) < 0:
+        raise Invalid("Количество не может быть меньше нуля.")
+    decided = decision.kept + decision.sent_back + decision.lost
+    if decided != counts.disputed:
+        raise Invalid(
+            "Решите судьбу всех экземпляров: в расхождении %(disputed)s, а распределено %(decided)s.",
+            disputed=counts.disputed,
+            decided=decided,
+        )
+    if decision.lost and decision.bearer is None:
+        raise Invalid("Укажите, кто отвечает за утрату.", field="bearer")
+    return replace(
+        counts,
+        kept=counts.kept + decision.kept,
+        sent_back=counts.sent_back + decision.sent_back,
+        lost=counts.lost + decision.lost,
+    )
+
+
+def count_return(counts: Counts, *, handed_back: int = 0, replaced: int = 0) -> Counts:
+    """Return the line of a loan after copies came back or were replaced by equal ones."""
+    after = replace(counts, handed_back=counts.handed_back + handed_back, replaced=counts.replaced + replaced)
+    if min(handed_back, replaced) < 0:
+        raise Invalid("Количество не может быть меньше нуля.")
+    check_counts(after)
+    return after
+
+
 def state_after_arrival(kind: Kind, lines: Sequence[Counts]) -> State:
     """Return where a shipped or disputed transfer stands, from its lines alone.
 
@@ -355,7 +503,274 @@ def working_days_after(start: date, days: int) -> date:
     return day
 
 
+REMIND_DAYS = 7
+"""Calendar days before the day of return at which a loan is called to mind."""
+
+
 def default_due_back(today: date) -> date:
     """Return the usual day of return of a loan: the 20th of the coming June (books come back 15–25 June)."""
     june = date(today.year, 6, 20)
     return june if today < june else date(today.year + 1, 6, 20)
+
+
+def is_due(state: State, due_back: date | None, today: date) -> bool:
+    """Say whether a loan must come back within ``REMIND_DAYS`` calendar days, or should have already."""
+    return state is State.LENT and due_back is not None and due_back <= today + timedelta(days=REMIND_DAYS)
+
+
+def check_due_back(due_back: date, today: date, *, later_than: date | None = None) -> None:
+    """Raise ``Invalid`` for a day of return that has passed or does not prolong."""
+    if due_back <= today:
+        raise Invalid("Срок возврата должен быть позже сегодняшнего дня.", field="due_back")
+    if later_than is not None and due_back <= later_than:
+        raise Invalid(
+            "Новый срок должен быть позже прежнего (%(before)s).",
+            field="due_back",
+            before=f"{later_than:%d.%m.%Y}",
+        )
+
+
+# --- Where a transfer stands, for people --------------------------------------------------------------
+
+
+class Group(StrEnum):
+    """States that a list can be narrowed to."""
+
+    OPEN = "open"
+    ANSWER = "answer"
+    APPROVAL = "approval"
+    PREPARED = "prepared"
+    ROAD = "road"
+    DISPUTE = "dispute"
+    LENT = "lent"
+    DONE = "done"
+    FAILED = "failed"
+
+
+GROUP_NAMES: Mapping[Group, str] = {
+    Group.OPEN: "все незавершённые",
+    Group.ANSWER: "ждут ответа школы",
+    Group.APPROVAL: "ждут утверждения",
+    Group.PREPARED: "готовятся к отправке",
+    Group.ROAD: "в пути",
+    Group.DISPUTE: "с расхождением",
+    Group.LENT: "во временном пользовании",
+    Group.DONE: "завершённые",
+    Group.FAILED: "не состоялись",
+}
+GROUP_STATES: Mapping[Group, frozenset[State]] = {
+    Group.OPEN: frozenset(State) - ENDED,
+    Group.ANSWER: ANSWERED,
+    Group.APPROVAL: frozenset({State.ACCEPTED}),
+    Group.PREPARED: frozenset({State.APPROVED, State.PACKED}),
+    Group.ROAD: frozenset({State.SHIPPED}),
+    Group.DISPUTE: frozenset({State.DISPUTED}),
+    Group.LENT: frozenset({State.LENT}),
+    Group.DONE: ENDED - FAILED,
+    Group.FAILED: FAILED,
+}
+
+
+class Direction(StrEnum):
+    """Which way the books go, seen from one's own school."""
+
+    OUT = "out"
+    IN = "in"
+
+
+DIRECTION_NAMES: Mapping[Direction, str] = {Direction.OUT: "отдаём", Direction.IN: "получаем"}
+STATE_TONES: Mapping[State, str] = {
+    State.DISPUTED: "bad",
+    State.SHIPPED: "info",
+    State.LENT: "info",
+    State.APPROVED: "info",
+    State.PACKED: "info",
+    State.PROPOSED: "warn",
+    State.AGREED: "warn",
+    State.ACCEPTED: "warn",
+    State.SETTLED: "ok",
+    State.RETURNED: "ok",
+}
+"""Tone of a state's chip; the others are muted."""
+
+_ROAD = (
+    (State.PROPOSED, "предложена"),
+    (State.AGREED, "отдающая сторона согласна"),
+    (State.ACCEPTED, "принимающая сторона согласна"),
+    (State.APPROVED, "утверждена"),
+    (State.PACKED, "собрана"),
+    (State.SHIPPED, "отправлена"),
+    (State.LENT, "принята"),
+)
+"""The stages of a transfer in words; ``LENT`` stands for «received» of both kinds."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage on a transfer's way: ``done``, where it stands ``now``, or still ahead (neither)."""
+
+    word: str
+    done: bool
+    now: bool
+
+
+def progress(kind: Kind, state: State) -> list[Stage]:
+    """Return the stages of a transfer that lives or has happened; of one that failed, its end alone."""
+    if state in FAILED or state is State.STOPPED:
+        return [Stage(STATE_NAMES[state], done=True, now=True)]
+    stages = list(_ROAD)
+    if kind is Kind.LOAN:
+        stages.append((State.RETURNED, "возвращена"))
+    at = {State.DISPUTED: State.SHIPPED, State.SETTLED: State.LENT}.get(state, state)
+    index = [stage for stage, _ in stages].index(at)
+    return [Stage(word, done=i <= index, now=i == index) for i, (_, word) in enumerate(stages)]
+
+
+class Place(StrEnum):
+    """Where copies of a transfer are."""
+
+    GIVER = "giver"
+    PROMISED = "promised"
+    ROAD = "road"
+    DISPUTED = "disputed"
+    TAKER = "taker"
+    RETURNED = "returned"
+    WRITTEN_OFF = "written_off"
+
+
+PLACE_NAMES: Mapping[Place, str] = {
+    Place.GIVER: "у отдающей стороны",
+    Place.PROMISED: "у отдающей стороны, обещаны",
+    Place.ROAD: "в пути",
+    Place.DISPUTED: "в расхождении",
+    Place.TAKER: "у получателя",
+    Place.RETURNED: "вернулись к отдающей стороне",
+    Place.WRITTEN_OFF: "списаны как утраченные",
+}
+
+
+def whereabouts(state: State, copies: int, counts: Counts) -> list[tuple[Place, int]]:
+    """Return where a line's copies are, with their number; places without copies are left out."""
+    if state in BEFORE_SHIPMENT or state in FAILED:
+        return [(Place.PROMISED if state in PROMISING else Place.GIVER, copies)] if copies else []
+    found = (
+        (Place.ROAD, counts.pending),
+        (Place.DISPUTED, counts.disputed),
+        (Place.TAKER, counts.outstanding),
+        (Place.RETURNED, counts.returned + counts.sent_back + counts.handed_back + counts.replaced),
+        (Place.WRITTEN_OFF, counts.lost),
+    )
+    return [(place, number) for place, number in found if number]
+
+
+# --- The next giver -----------------------------------------------------------------------------------
+
+
+def may_be_moved(verdict: Verdict, kind: Kind) -> bool:
+    """Say whether a book is worth moving: it may still be taught, and in its last year is only lent."""
+    return verdict.legality.usable and (kind is Kind.LOAN or verdict.legality is not Legality.LAST_YEAR)
+
+
+@dataclass(frozen=True)
+class Source:
+    """An open offer that might answer a refused need.
+
+    ``free`` is in copies, ``km`` the road to the taker; ``usable`` says whether the book may still be taught.
+    """
+
+    offer_id: int
+    giver_id: int
+    edition_id: int
+    part: int
+    year: int
+    free: int
+    kind: Kind
+    km: float
+    usable: bool = True
+
+
+@dataclass(frozen=True)
+class Want:
+    """What a request still lacks: copies by part, and what is acceptable."""
+
+    parts: Mapping[int, int]
+    year_from: int | None
+    loan_acceptable: bool
+    refused: frozenset[int]
+    """Holders that have already said no to it, and the taker itself."""
+
+
+@dataclass(frozen=True)
+class Pick:
+    """Copies to ask of one offer."""
+
+    offer_id: int
+    edition_id: int
+    copies: int
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What one giver could give towards a need: one kind, one year of printing, every part."""
+
+    giver_id: int
+    kind: Kind
+    year: int
+    km: float
+    picks: tuple[Pick, ...]
+
+    @property
+    def copies(self) -> int:
+        """Copies over all parts."""
+        return sum(pick.copies for pick in self.picks)
+
+
+def next_givers(want: Want, sources: Iterable[Source]) -> list[Bundle]:
+    """Return who could be asked next: the nearest first, then who gives most, then the newest books.
+
+    A giver counts only with every part that is lacking, of one year: halves of sets help nobody.
+    """
+    groups: dict[tuple[int, Kind, int], list[Source]] = {}
+    for source in sources:
+        if _acceptable(want, source):
+            groups.setdefault((source.giver_id, source.kind, source.year), []).append(source)
+    bundles = []
+    for (giver_id, kind, year), offers in groups.items():
+        picks: list[Pick] = []
+        for part, lacking in sorted(want.parts.items()):
+            part_picks = _pick([offer for offer in offers if offer.part == part], lacking)
+            if not part_picks:
+                break
+            picks += part_picks
+        else:
+            bundles.append(Bundle(giver_id, kind, year, offers[0].km, tuple(picks)))
+    return sorted(bundles, key=lambda b: (b.km, -b.copies, -b.year, b.kind is Kind.LOAN, b.giver_id))
+
+
+def answers(*, year: int, kind: Kind, year_from: int | None, loan_acceptable: bool) -> bool:
+    """Say whether books of a year and a kind are what a request accepts; no ``year_from``: of any year."""
+    return (year_from is None or year >= year_from) and (loan_acceptable or kind is Kind.PERMANENT)
+
+
+def _acceptable(want: Want, source: Source) -> bool:
+    return (
+        source.usable
+        and source.free > 0
+        and source.giver_id not in want.refused
+        and answers(
+            year=source.year,
+            kind=source.kind,
+            year_from=want.year_from,
+            loan_acceptable=want.loan_acceptable,
+        )
+    )
+
+
+def _pick(offers: Sequence[Source], lacking: int) -> list[Pick]:
+    picks = []
+    for offer in sorted(offers, key=lambda offer: (-offer.free, offer.offer_id)):
+        copies = min(offer.free, lacking)
+        if copies:
+            picks.append(Pick(offer.offer_id, offer.edition_id, copies))
+            lacking -= copies
+    return picks

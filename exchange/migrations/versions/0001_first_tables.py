@@ -235,16 +235,19 @@ def upgrade() -> None:
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("user_id", sa.Integer(), nullable=True),
         sa.ForeignKeyConstraint(["district_id"], ["district.id"], name=op.f("fk_invitation_district_id")),
         sa.ForeignKeyConstraint(
             ["invited_by_id"], ["user_account.id"], name=op.f("fk_invitation_invited_by_id")
         ),
         sa.ForeignKeyConstraint(["school_id"], ["holder.id"], name=op.f("fk_invitation_school_id")),
+        sa.ForeignKeyConstraint(["user_id"], ["user_account.id"], name=op.f("fk_invitation_user_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_invitation")),
         sa.UniqueConstraint("code_hash", name=op.f("uq_invitation_code_hash")),
     )
     with op.batch_alter_table("invitation", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_invitation_district_id"), ["district_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_invitation_user_id"), ["user_id"], unique=False)
 
     op.create_table(
         "journal_entry",
@@ -472,6 +475,7 @@ def upgrade() -> None:
         sa.Column("user_id", sa.Integer(), nullable=False),
         sa.Column("urgent", sa.Boolean(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("leased_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["entry_id"], ["journal_entry.id"], name=op.f("fk_letter_entry_id")),
         sa.ForeignKeyConstraint(["user_id"], ["user_account.id"], name=op.f("fk_letter_user_id")),
@@ -489,7 +493,9 @@ def upgrade() -> None:
         sa.Column("position", sa.SmallInteger(), nullable=False),
         sa.Column("row", sa.Integer(), nullable=False),
         sa.Column("raw", sa.JSON(), nullable=False),
+        sa.Column("facts", sa.JSON(), nullable=False),
         sa.Column("valid_until", sa.Date(), nullable=True),
+        sa.Column("perpetual", sa.Boolean(), nullable=False),
         sa.Column("excluded_on", sa.Date(), nullable=True),
         sa.Column("textbook_id", sa.Integer(), nullable=False),
         sa.CheckConstraint("appendix IN (1, 2)", name=op.f("ck_list_entry_appendix")),
@@ -667,6 +673,7 @@ def upgrade() -> None:
                 "stop",
                 "return",
                 "replacement",
+                "relocation",
                 name="movementkind",
                 native_enum=False,
                 length=24,
@@ -859,6 +866,7 @@ def downgrade() -> None:
 
     op.drop_table("journal_entry")
     with op.batch_alter_table("invitation", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_invitation_user_id"))
         batch_op.drop_index(batch_op.f("ix_invitation_district_id"))
 
     op.drop_table("invitation")

@@ -1,0 +1,1 @@
+"""The demo district: real village names, fictional numbers and people, a season played by the services."""

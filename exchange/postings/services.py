@@ -1,0 +1,655 @@
+"""Surpluses and requests: posting, changing, withdrawing, renewing, reserving, expiring."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm.attributes import flag_modified
+from sqlalchemy.orm.util import identity_key
+
+from exchange import journal
+from exchange.catalog import services as catalog
+from exchange.catalog.models import Edition, Textbook
+from exchange.catalog.rules import Verdict
+from exchange.clock import Clock
+from exchange.db import Base, db
+from exchange.errors import Invalid, NotFound, Stale, WrongMoment
+from exchange.ledger.models import Balance
+from exchange.postings import rules
+from exchange.postings.models import Offer, Request, RequestPart
+from exchange.postings.rules import OfferKind, PostingState, ShortageReason
+from exchange.schools import access
+from exchange.schools.models import District, Holder, User
+from exchange.schools.rules import Action, HolderKind
+from exchange.stock.models import ShelfNote
+from exchange.stock.rules import Condition
+
+NOT_ENOUGH_OFFERED = (
+    "В излишках этой школы свободно только %(free)s, а нужно %(needed)s. Уменьшите количество."
+)
+NOT_ENOUGH_WANTED = "По этой заявке не хватает уже только %(open)s, а предложено %(offered)s."
+OFFER_REMINDER = "Излишек скоро снимется с доски: %(on)s. Продлите, если книги ещё можно отдать"
+REQUEST_REMINDER = "Заявка скоро снимется с доски: %(on)s. Продлите, если книги ещё нужны"
+
+_line = sa.table("transfer_line", sa.column("transfer_id"), sa.column("offer_id"), sa.column("asked"))
+_transfer = sa.table("transfer", sa.column("id"), sa.column("state"))
+# Features above this one own these two tables. Copies that were asked for but not yet agreed are promised
+# nowhere in the ledger, so the shelf can only be read together with them.
+PROPOSED = "proposed"
+
+
+def reserve(offer_id: int, copies: int) -> None:
+    """Take ``copies`` out of what can still be asked for of an offer; a negative number gives them back.
+
+    One conditional UPDATE: two people cannot have the same copy. Raises ``Invalid`` when fewer are left or
+    the offer is no longer open; giving back is always possible.
+    """
+    conditions = [Offer.id == offer_id, Offer.reserved + copies >= 0]
+    if copies > 0:
+        conditions += [Offer.state == PostingState.OPEN, Offer.copies - Offer.reserved >= copies]
+    result = db.session.execute(
+        sa.update(Offer)
+        .where(*conditions)
+        .values(reserved=Offer.reserved + copies)
+        .execution_options(synchronize_session=False)
+    )
+    _forget(Offer, offer_id)
+    if result.rowcount:  # type: ignore[attr-defined]
+        return
+    offer = db.session.get(Offer, offer_id)
+    if offer is None:
+        raise NotFound
+    if copies <= 0:
+        raise ValueError("more copies given back than were reserved")
+    if offer.state is not PostingState.OPEN:
+        raise Invalid("Этот излишек уже снят с доски.")
+    raise Invalid(NOT_ENOUGH_OFFERED, field="copies", free=offer.free, needed=copies)
+
+
+def match(request_id: int, part: int, copies: int) -> None:
+    """Count ``copies`` of a part as on their way to the asking school; a negative number frees them.
+
+    One conditional UPDATE. Raises ``Invalid`` when fewer are still missing or the request is no longer open;
+    freeing is always possible.
+    """
+    conditions = [
+        RequestPart.request_id == request_id,
+        RequestPart.part == part,
+        RequestPart.matched + copies >= 0,
+    ]
+    if copies > 0:
+        is_open = sa.select(Request.id).where(Request.id == request_id, Request.state == PostingState.OPEN)
+        conditions += [RequestPart.copies - RequestPart.matched >= copies, is_open.exists()]
+    result = db.session.execute(
+        sa.update(RequestPart)
+        .where(*conditions)
+        .values(matched=RequestPart.matched + copies)
+        .execution_options(synchronize_session=False)
+    )
+    _forget(RequestPart, (request_id, part))
+    if result.rowcount:  # type: ignore[attr-defined]
+        return
+    wanted = db.session.get(RequestPart, (request_id, part))
+    if wanted is None:
+        raise NotFound
+    if copies <= 0:
+        raise ValueError("more copies freed than were matched")
+    if wanted.request.state is not PostingState.OPEN:
+        raise Invalid("Эта заявка уже снята с доски.")
+    raise Invalid(NOT_ENOUGH_WANTED, field="copies", open=wanted.open, offered=copies)
+
+
+def free_on_shelf(holder_id: int, edition_ids: Collection[int]) -> dict[int, int]:
+    """Return, per edition, the school's own copies that it could still offer, in copies; never negative.
+
+    Own copies only: what a school has on loan is not its to give. Not worn out, not promised to an agreed
+    transfer, not asked for by somebody, not in another open offer.
+    """
+    shelf = {
+        row.edition_id: row
+        for row in db.session.execute(
+            sa.select(
+                Balance.edition_id,
+                (Balance.copies - Balance.promised).label("unpromised"),
+                sa.func.coalesce(ShelfNote.worn, 0).label("worn"),
+            )
+            .outerjoin(
+                ShelfNote,
+                sa.and_(ShelfNote.holder_id == Balance.holder_id, ShelfNote.edition_id == Balance.edition_id),
+            )
+            .where(
+                Balance.holder_id == holder_id,
+                Balance.owner_id == holder_id,
+                Balance.edition_id.in_(edition_ids),
+            )
+        )
+    }
+    offered = _sums(
+        sa.select(Offer.edition_id, sa.func.sum(Offer.copies - Offer.reserved)).where(
+            Offer.holder_id == holder_id,
+            Offer.edition_id.in_(edition_ids),
+            Offer.state == PostingState.OPEN,
+        )
+    )
+    asked = _sums(
+        sa.select(Offer.edition_id, sa.func.sum(_line.c.asked))
+        .join(_line, _line.c.offer_id == Offer.id)
+        .join(_transfer, _transfer.c.id == _line.c.transfer_id)
+        .where(
+            Offer.holder_id == holder_id,
+            Offer.edition_id.in_(edition_ids),
+            _transfer.c.state == PROPOSED,
+        )
+    )
+    return {
+        edition_id: rules.free_to_offer(
+            unpromised=shelf[edition_id].unpromised,
+            worn=shelf[edition_id].worn,
+            offered=offered.get(edition_id, 0),
+            asked=asked.get(edition_id, 0),
+        )
+        if edition_id in shelf
+        else 0
+        for edition_id in edition_ids
+    }
+
+
+def post_offer(
+    *,
+    holder: Holder,
+    edition: Edition,
+    copies: int,
+    kind: OfferKind,
+    condition: Condition,
+    due_back: date | None = None,
+    available_from: date | None = None,
+    expires_on: date,
+    note: str = "",
+    by: User,
+    clock: Clock,
+) -> Offer:
+    """Post a surplus of a school: ``copies`` of one edition, open to and including ``expires_on``.
+
+    Raises ``Invalid`` when more is offered than is free on the shelf or the terms do not fit together.
+    """
+    access.require(by, Action.POST_OFFER, holder)
+    if holder.kind is not HolderKind.SCHOOL:
+        raise Invalid("Свободные книги фонда видны на доске сами, размещать их не нужно.")
+    due_back = rules.check_offer(
+        copies=copies,
+        kind=kind,
+        due_back=due_back,
+        available_from=available_from,
+        expires_on=expires_on,
+        today=clock.today(holder.district.timezone),
+    )
+    rules.check_legal(_verdict(edition.textbook_id, holder, clock), kind)
+    _lock_shelf(holder.id, edition.id)
+    _check_free(holder.id, edition.id, copies)
+    offer = Offer(
+        district_id=holder.district_id,
+        holder_id=holder.id,
+        edition_id=edition.id,
+        copies=copies,
+        kind=kind,
+        condition=condition,
+        due_back=due_back,
+        available_from=available_from,
+        expires_on=expires_on,
+        note=note.strip(),
+        state=PostingState.OPEN,
+        reserved=0,
+        created_at=clock.now(),
+    )
+    db.session.add(offer)
+    db.session.flush()
+    _record_offer(offer, "Излишек размещён: %(copies)s экз.", by=by, clock=clock, copies=copies)
+    return offer
+
+
+def change_offer(
+    offer_id: int,
+    *,
+    copies: int,
+    kind: OfferKind,
+    condition: Condition,
+    due_back: date | None,
+    available_from: date | None,
+    expires_on: date,
+    note: str,
+    seen: int | None,
+    by: User,
+    clock: Clock,
+) -> Offer:
+    """Change the terms of an open offer; never below what is reserved, never above what is on the shelf."""
+    offer = _locked_offer(offer_id, seen=seen, by=by)
+    _require_open(offer.state)
+    due_back = rules.check_offer(
+        copies=copies,
+        kind=kind,
+        due_back=due_back,
+        available_from=available_from,
+        expires_on=expires_on,
+        today=clock.today(offer.holder.district.timezone),
+    )
+    rules.check_not_below_reserved(copies, offer.reserved)
+    rules.check_legal(_verdict(offer.edition.textbook_id, offer.holder, clock), kind)
+    if copies > offer.copies:
+        _lock_shelf(offer.holder_id, offer.edition_id)
+        _check_free(offer.holder_id, offer.edition_id, copies - offer.copies, in_offer=offer.copies)
+    before = offer.copies
+    offer.copies = copies
+    offer.kind = kind
+    offer.condition = condition
+    offer.due_back = due_back
+    offer.available_from = available_from
+    offer.expires_on = expires_on
+    offer.note = note.strip()
+    db.session.flush()
+    _record_offer(
+        offer,
+        "Излишек изменён: было %(before)s экз., стало %(copies)s",
+        by=by,
+        clock=clock,
+        before=before,
+        copies=copies,
+    )
+    return offer
+
+
+def withdraw_offer(offer_id: int, *, seen: int | None = None, by: User, clock: Clock) -> Offer:
+    """Take an offer off the board; copies already reserved stay with their transfers."""
+    offer = _locked_offer(offer_id, seen=seen, by=by)
+    _require_open(offer.state)
+    offer.state = PostingState.WITHDRAWN
+    db.session.flush()
+    _record_offer(offer, "Излишек отозван: было свободно %(free)s экз.", by=by, clock=clock, free=offer.free)
+    return offer
+
+
+def renew_offer(offer_id: int, *, expires_on: date, seen: int | None = None, by: User, clock: Clock) -> Offer:
+    """Keep an offer on the board, or put an expired one back, to and including ``expires_on``."""
+    offer = _locked_offer(offer_id, seen=seen, by=by)
+    rules.check_renewable(offer.state)
+    rules.check_expiry(expires_on, today=clock.today(offer.holder.district.timezone))
+    if offer.state is PostingState.EXPIRED:
+        _lock_shelf(offer.holder_id, offer.edition_id)
+        _check_free(offer.holder_id, offer.edition_id, offer.free)
+    offer.state = PostingState.OPEN
+    offer.expires_on = expires_on
+    db.session.flush()
+    _record_offer(offer, "Излишек продлён до %(on)s", by=by, clock=clock, on=rules.written(expires_on))
+    return offer
+
+
+def post_request(
+    *,
+    school: Holder,
+    textbook: Textbook,
+    copies_by_part: Mapping[int, int],
+    reason: ShortageReason,
+    needed_by: date | None = None,
+    year_from: int | None = None,
+    loan_acceptable: bool = True,
+    expires_on: date,
+    note: str = "",
+    by: User,
+    clock: Clock,
+) -> Request:
+    """Ask the district for what a school lacks of a textbook, by part, to and including ``expires_on``.
+
+    One open request per school and textbook: two would ask for the same pupils twice. Raises ``Invalid``.
+    """
+    access.require(by, Action.POST_REQUEST, school)
+    if school.kind is not HolderKind.SCHOOL:
+        raise Invalid("Заявку подаёт школа.")
+    wanted = _checked_request(
+        school, textbook, copies_by_part, needed_by=needed_by, year_from=year_from, expires_on=expires_on,
+        clock=clock,
+    )  # fmt: skip
+    rules.check_legal(_verdict(textbook.id, school, clock))
+    # Requests of one school are posted one after the other, so that the look below sees them all.
+    db.session.execute(sa.select(Holder.id).where(Holder.id == school.id).with_for_update())
+    if open_request(school.id, textbook.id) is not None:
+        raise Invalid("Заявка на этот учебник у школы уже есть. Измените количество в ней.")
+    request = Request(
+        district_id=school.district_id,
+        school_id=school.id,
+        textbook_id=textbook.id,
+        reason=reason,
+        needed_by=needed_by,
+        year_from=year_from,
+        loan_acceptable=loan_acceptable,
+        expires_on=expires_on,
+        note=note.strip(),
+        state=PostingState.OPEN,
+        created_at=clock.now(),
+        parts=[RequestPart(part=part, copies=copies, matched=0) for part, copies in wanted.items()],
+    )
+    db.session.add(request)
+    db.session.flush()
+    _record_request(
+        request, "Заявка размещена: %(copies)s экз.", by=by, clock=clock, copies=sum(wanted.values())
+    )
+    return request
+
+
+def change_request(
+    request_id: int,
+    *,
+    copies_by_part: Mapping[int, int],
+    reason: ShortageReason,
+    needed_by: date | None,
+    year_from: int | None,
+    loan_acceptable: bool,
+    expires_on: date,
+    note: str,
+    seen: int | None,
+    by: User,
+    clock: Clock,
+) -> Request:
+    """Change an open request; of no part fewer copies than are already on their way."""
+    request = _locked_request(request_id, seen=seen, by=by)
+    _require_open(request.state)
+    wanted = _checked_request(
+        request.school, request.textbook, copies_by_part, needed_by=needed_by, year_from=year_from,
+        expires_on=expires_on, clock=clock,
+    )  # fmt: skip
+    present = {part.part: part for part in request.parts}
+    before = sum(part.copies for part in request.parts)
+    for number, part in present.items():
+        rules.check_not_below_matched(wanted.get(number, 0), part.matched)
+    for number, part in present.items():
+        if number in wanted:
+            part.copies = wanted[number]
+        else:
+            db.session.delete(part)
+    for number in sorted(wanted.keys() - present.keys()):
+        db.session.add(RequestPart(request_id=request.id, part=number, copies=wanted[number], matched=0))
+    request.reason = reason
+    request.needed_by = needed_by
+    request.year_from = year_from
+    request.loan_acceptable = loan_acceptable
+    request.expires_on = expires_on
+    request.note = note.strip()
+    _touch(request)
+    db.session.flush()
+    db.session.refresh(request)
+    _record_request(
+        request,
+        "Заявка изменена: было %(before)s экз., стало %(copies)s",
+        by=by,
+        clock=clock,
+        before=before,
+        copies=sum(wanted.values()),
+    )
+    return request
+
+
+def withdraw_request(request_id: int, *, seen: int | None = None, by: User, clock: Clock) -> Request:
+    """Take a request off the board; copies already on their way stay with their transfers."""
+    request = _locked_request(request_id, seen=seen, by=by)
+    _require_open(request.state)
+    request.state = PostingState.WITHDRAWN
+    db.session.flush()
+    missing = sum(part.open for part in request.parts)
+    _record_request(
+        request, "Заявка отозвана: не хватало %(missing)s экз.", by=by, clock=clock, missing=missing
+    )
+    return request
+
+
+def renew_request(
+    request_id: int, *, expires_on: date, seen: int | None = None, by: User, clock: Clock
+) -> Request:
+    """Keep a request on the board, or put an expired one back, to and including ``expires_on``."""
+    request = _locked_request(request_id, seen=seen, by=by)
+    rules.check_renewable(request.state)
+    rules.check_expiry(expires_on, today=clock.today(request.school.district.timezone))
+    other = open_request(request.school_id, request.textbook_id)
+    if other is not None and other != request.id:
+        raise Invalid("Заявка на этот учебник у школы уже есть. Измените количество в ней.")
+    request.state = PostingState.OPEN
+    request.expires_on = expires_on
+    db.session.flush()
+    _record_request(request, "Заявка продлена до %(on)s", by=by, clock=clock, on=rules.written(expires_on))
+    return request
+
+
+def open_request(school_id: int, textbook_id: int) -> int | None:
+    """Return the id of the school's open request for the textbook, if there is one."""
+    return db.session.scalar(
+        sa.select(Request.id).where(
+            Request.school_id == school_id,
+            Request.textbook_id == textbook_id,
+            Request.state == PostingState.OPEN,
+        )
+    )
+
+
+def expire(*, clock: Clock) -> int:
+    """Take everything whose last day has passed off the board; return how many postings that were.
+
+    The school is told when something was left of it. To be run once a day.
+    """
+    done = 0
+    for district in db.session.scalars(sa.select(District).order_by(District.id)):
+        today = clock.today(district.timezone)
+        for offer in _offers(district.id, Offer.expires_on < today):
+            offer.state = PostingState.EXPIRED
+            to = access.people_who_may(Action.POST_OFFER, offer.holder) if offer.free else []
+            _record_offer(
+                offer, "Срок излишка вышел: осталось %(free)s экз.", by=None, clock=clock, to=to,
+                free=offer.free,
+            )  # fmt: skip
+            done += 1
+        for request in _requests(district.id, Request.expires_on < today):
+            request.state = PostingState.EXPIRED
+            missing = sum(part.open for part in request.parts)
+            to = access.people_who_may(Action.POST_REQUEST, request.school) if missing else []
+            _record_request(
+                request, "Срок заявки вышел: не хватает %(missing)s экз.", by=None, clock=clock, to=to,
+                missing=missing,
+            )  # fmt: skip
+            done += 1
+    return done
+
+
+def remind(*, clock: Clock) -> int:
+    """Write to the schools whose postings end soon, once per end date; return how many letters' causes."""
+    done = 0
+    for district in db.session.scalars(sa.select(District).order_by(District.id)):
+        limit = rules.warn_until(clock.today(district.timezone))
+        offers = [o for o in _offers(district.id, Offer.expires_on <= limit) if o.free]
+        told = _reminded("offer", [offer.id for offer in offers])
+        for offer in offers:
+            on = rules.written(offer.expires_on)
+            if (offer.id, on) not in told:
+                to = access.people_who_may(Action.POST_OFFER, offer.holder)
+                _record_offer(offer, OFFER_REMINDER, by=None, clock=clock, to=to, on=on)
+                done += 1
+        requests = [
+            r for r in _requests(district.id, Request.expires_on <= limit) if any(p.open for p in r.parts)
+        ]
+        told = _reminded("request", [request.id for request in requests])
+        for request in requests:
+            on = rules.written(request.expires_on)
+            if (request.id, on) not in told:
+                to = access.people_who_may(Action.POST_REQUEST, request.school)
+                _record_request(request, REQUEST_REMINDER, by=None, clock=clock, to=to, on=on)
+                done += 1
+    return done
+
+
+def _offers(district_id: int, condition: sa.ColumnElement[bool]) -> Sequence[Offer]:
+    return db.session.scalars(
+        sa.select(Offer)
+        .where(Offer.district_id == district_id, Offer.state == PostingState.OPEN, condition)
+        .order_by(Offer.id)
+        .with_for_update(of=Offer)
+        .execution_options(populate_existing=True)
+    ).all()
+
+
+def _requests(district_id: int, condition: sa.ColumnElement[bool]) -> Sequence[Request]:
+    return db.session.scalars(
+        sa.select(Request)
+        .where(Request.district_id == district_id, Request.state == PostingState.OPEN, condition)
+        .order_by(Request.id)
+        .with_for_update(of=Request)
+        .execution_options(populate_existing=True)
+    ).all()
+
+
+def _reminded(subject: str, ids: Collection[int]) -> set[tuple[int, str]]:
+    """Return (posting, its last day then) of the reminders that have been written."""
+    message = OFFER_REMINDER if subject == "offer" else REQUEST_REMINDER
+    entries = db.session.execute(
+        sa.select(journal.JournalEntry.subject_id, journal.JournalEntry.parameters).where(
+            journal.JournalEntry.subject == subject,
+            journal.JournalEntry.subject_id.in_(ids),
+            journal.JournalEntry.message == message,
+        )
+    )
+    return {(subject_id, parameters["on"]) for subject_id, parameters in entries}
+
+
+def _checked_request(
+    school: Holder,
+    textbook: Textbook,
+    copies_by_part: Mapping[int, int],
+    *,
+    needed_by: date | None,
+    year_from: int | None,
+    expires_on: date,
+    clock: Clock,
+) -> dict[int, int]:
+    return rules.check_request(
+        copies_by_part,
+        parts=textbook.parts,
+        needed_by=needed_by,
+        year_from=year_from,
+        expires_on=expires_on,
+        today=clock.today(school.district.timezone),
+    )
+
+
+def _verdict(textbook_id: int, holder: Holder, clock: Clock) -> Verdict:
+    return catalog.verdicts([textbook_id], clock.today(holder.district.timezone))[textbook_id]
+
+
+def _sums(query: sa.Select[Any, Any]) -> dict[int, int]:
+    return {key: int(total or 0) for key, total in db.session.execute(query.group_by(Offer.edition_id))}
+
+
+def _lock_shelf(holder_id: int, edition_id: int) -> None:
+    """Make offers of one edition of one school wait for each other."""
+    db.session.execute(
+        sa.select(Balance.id)
+        .where(Balance.holder_id == holder_id, Balance.edition_id == edition_id)
+        .order_by(Balance.id)
+        .with_for_update()
+    )
+
+
+def _check_free(holder_id: int, edition_id: int, more: int, *, in_offer: int = 0) -> None:
+    """Raise ``Invalid`` unless ``more`` copies are free; ``in_offer`` are in the offer to be enlarged."""
+    free = free_on_shelf(holder_id, [edition_id])[edition_id]
+    if more > free:
+        raise Invalid(
+            "На полке свободно только %(free)s экз.: остальные обещаны, предложены, изношены или чужие.",
+            field="copies",
+            free=free + in_offer,
+        )
+
+
+def _locked_offer(offer_id: int, *, seen: int | None, by: User) -> Offer:
+    offer = db.session.scalar(
+        sa.select(Offer)
+        .where(Offer.id == offer_id)
+        .with_for_update(of=Offer)
+        .execution_options(populate_existing=True)
+    )
+    if offer is None:
+        raise NotFound
+    access.require(by, Action.POST_OFFER, offer.holder)
+    _check_seen("offer", offer.id, offer.version, seen)
+    return offer
+
+
+def _locked_request(request_id: int, *, seen: int | None, by: User) -> Request:
+    request = db.session.scalar(
+        sa.select(Request)
+        .where(Request.id == request_id)
+        .with_for_update(of=Request)
+        .execution_options(populate_existing=True)
+    )
+    if request is None:
+        raise NotFound
+    access.require(by, Action.POST_REQUEST, request.school)
+    _check_seen("request", request.id, request.version, seen)
+    return request
+
+
+def _check_seen(subject: str, subject_id: int, version: int, seen: int | None) -> None:
+    if seen is None or seen == version:
+        return
+    last = journal.history(subject, subject_id)[-1]
+    raise Stale(
+        "Пока страница была открыта, произошло другое: «%(what)s». Обновите страницу.",
+        what=last.message % last.parameters,
+    )
+
+
+def _require_open(state: PostingState) -> None:
+    if state is not PostingState.OPEN:
+        raise WrongMoment(
+            "Сейчас это сделать нельзя: %(state)s. Обновите страницу.", state=rules.STATE_NAMES[state]
+        )
+
+
+def _touch(request: Request) -> None:
+    """Raise the version even when only the parts have changed."""
+    flag_modified(request, "note")
+
+
+def _forget(table: type[Base], key: int | tuple[int, int]) -> None:
+    """Let a loaded object read its row anew: it was changed past the session."""
+    loaded = db.session.identity_map.get(identity_key(table, key))
+    if loaded is not None:
+        db.session.expire(loaded)
+
+
+def _record_offer(
+    offer: Offer, message: str, /, *, by: User | None, clock: Clock, to: Collection[int] = (),
+    **parameters: Any,
+) -> None:  # fmt: skip
+    journal.record(
+        "offer",
+        offer.id,
+        message,
+        by_id=by.id if by else None,
+        clock=clock,
+        district_id=offer.district_id,
+        to=to,
+        **parameters,
+    )
+
+
+def _record_request(
+    request: Request, message: str, /, *, by: User | None, clock: Clock, to: Collection[int] = (),
+    **parameters: Any,
+) -> None:  # fmt: skip
+    journal.record(
+        "request",
+        request.id,
+        message,
+        by_id=by.id if by else None,
+        clock=clock,
+        district_id=request.district_id,
+        to=to,
+        **parameters,
+    )

@@ -1,0 +1,90 @@
+"""The built-in web server: one process, a few threads, a stop that nobody notices."""
+
+from __future__ import annotations
+
+import errno
+import signal
+import socket
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+from wsgiref.types import WSGIApplication
+
+from waitress import create_server, wasyncore
+
+THREADS = 8
+PORTS_TRIED = 50
+GRACE = 30.0
+"""Seconds that requests in flight get to finish after the server was told to stop."""
+
+
+def listen_on(host: str, port: int) -> tuple[socket.socket, int]:
+    """Return a bound socket and its port: ``port``, or the next free one. 0 means any.
+
+    Raises ``OSError`` when the host is not this computer's or none of the ports tried is free.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    last = min(port + PORTS_TRIED, 65536)
+    for candidate in range(port, last):
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((host, candidate))
+        except OSError as error:
+            listening.close()
+            if error.errno not in {errno.EADDRINUSE, errno.EACCES}:
+                raise
+        else:
+            return listening, listening.getsockname()[1]
+    raise OSError(errno.EADDRINUSE, f"no free port from {port} to {last - 1}")
+
+
+def serve(
+    app: WSGIApplication, listening: socket.socket, *, largest_body: int, ready: Callable[[], None]
+) -> bool:
+    """Answer requests until SIGINT or SIGTERM, then finish those in flight.
+
+    ``largest_body`` is in bytes; ``ready`` is called once connections are accepted. Says whether
+    everything in flight was finished within ``GRACE`` seconds.
+    """
+    server = create_server(
+        app,
+        sockets=[listening],
+        threads=THREADS,
+        max_request_body_size=largest_body,
+        # The application itself knows how many proxies to trust.
+        clear_untrusted_proxy_headers=False,
+    )
+    told = False
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        nonlocal told
+        told = True
+        server.pull_trigger()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        ready()
+        while not told:
+            wasyncore.loop(timeout=1, map=server._map, count=1)
+        return _finish(server)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _finish(server: Any) -> bool:
+    # Whoever knocked before the stop is still let in.
+    wasyncore.loop(timeout=0, map=server._map, count=1)
+    # Closes the door only: the server's own close() would take the threads' way to wake this loop too.
+    wasyncore.dispatcher.close(server)
+    until = time.monotonic() + GRACE
+    while server.active_channels and time.monotonic() < until:
+        wasyncore.loop(timeout=0.1, map=server._map, count=1)
+        for channel in list(server.active_channels.values()):
+            if not channel.requests and channel.request is None and not channel.total_outbufs_len:
+                channel.handle_close()
+    finished = not server.active_channels
+    server.task_dispatcher.shutdown(timeout=1)
+    return finished

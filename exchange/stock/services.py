@@ -1,0 +1,743 @@
+"""Counts, arrivals, write-offs and notes of a shelf; enrolment; what a shelf holds and how it provides."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import sqlalchemy as sa
+
+from exchange import journal
+from exchange.catalog import services as catalog
+from exchange.catalog.models import Edition, Textbook
+from exchange.catalog.rules import SchoolYear, Verdict
+from exchange.clock import Clock
+from exchange.db import db, insert_if_absent
+from exchange.errors import Invalid, NotFound
+from exchange.ledger import services as ledger
+from exchange.ledger.models import Balance, Movement, MovementLine
+from exchange.ledger.rules import (
+    WRITE_OFF_NAMES,
+    MovementKind,
+    WriteOffReason,
+    transfer_of_copies,
+)
+from exchange.schools import access
+from exchange.schools.models import Holder, User
+from exchange.schools.rules import Action, HolderKind
+from exchange.stock import rules
+from exchange.stock.models import Enrolment, Floor, ShelfNote
+from exchange.stock.rules import Candidate, Condition, Provided, ShelfBook, ShelfEdition
+
+OPEN = "open"
+_offer = sa.table(
+    "offer",
+    *map(sa.column, ("holder_id", "edition_id", "copies", "reserved", "state")),
+)
+_request = sa.table("request", *map(sa.column, ("school_id", "textbook_id", "state")))
+# The feature of offers and requests stands above this one and owns these tables. The shelf only reads them:
+# what is offered cannot be counted away, and what is asked for is in use.
+
+_PLACES = (HolderKind.SCHOOL, HolderKind.FUND)
+_ON_THE_WAY = (HolderKind.TRANSIT, HolderKind.DISPUTED)
+
+
+# --- changing the shelf ---
+
+
+def count(
+    *,
+    holder: Holder,
+    edition: Edition,
+    copies: int,
+    by: User,
+    clock: Clock,
+    reason: str = "",
+    seen: int | None = None,
+) -> Movement | None:
+    """Write down that ``copies`` of the holder's own stand on its shelf; borrowed ones are not counted here.
+
+    The difference is a movement from (or back to) the source account; where there is none, only the day of
+    the count is noted and ``None`` returned. ``seen``: the number the person had before them. Raises
+    ``Invalid`` (field «copies») below what is promised or offered, and when ``seen`` is no longer so.
+    """
+    _require_count(by, holder)
+    now, promised = ledger.locked(owner_id=holder.id, holder_id=holder.id, edition_id=edition.id)
+    if seen is not None:
+        rules.check_seen(seen, now)
+    rules.check_count(copies, promised=promised, offered=_offered(holder.id, edition.id))
+    note = _note(holder.id, edition.id)
+    note.counted_at = clock.now()
+    if copies < now:
+        note.worn = min(note.worn, copies + _borrowed(holder.id, edition.id))
+    db.session.flush()
+    if copies == now:
+        return None
+    source = ledger.technical(holder.district_id, HolderKind.SOURCE)
+    movement = ledger.post(
+        MovementKind.COUNT,
+        transfer_of_copies(
+            edition.id, copies - now, owner=(holder.id, holder.id), holder=(source, holder.id)
+        ),
+        by=by,
+        clock=clock,
+        district_id=holder.district_id,
+        reason=reason,
+    )
+    _record(
+        holder,
+        "Пересчёт: %(book)s, было %(before)s, стало %(after)s",
+        edition,
+        by=by,
+        clock=clock,
+        before=now,
+        after=copies,
+    )
+    return movement
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What somebody typed for one year and part: ``copies`` where ``seen`` stood."""
+
+    seen: int
+    copies: int
+
+
+def count_book(
+    *,
+    holder: Holder,
+    textbook: Textbook,
+    counted: Mapping[tuple[int, int], Counted],
+    by: User,
+    clock: Clock,
+    reason: str = "",
+) -> int:
+    """Count the years and parts of one book together, by (year, part); return how many of them changed.
+
+    Only what was typed anew is counted, so that a page left open does not count old numbers again; where
+    nothing was, everything is confirmed as it stands. Raises ``Invalid`` whose field is «year-part».
+    """
+    changed = {key: value for key, value in counted.items() if value.copies != value.seen}
+    for (year, part), value in sorted((changed or counted).items()):
+        try:
+            edition = catalog.edition_for(textbook.id, year, part, clock=clock)
+            count(
+                holder=holder,
+                edition=edition,
+                copies=value.copies,
+                seen=value.seen,
+                reason=reason,
+                by=by,
+                clock=clock,
+            )
+        except Invalid as error:
+            raise Invalid(error.message, field=f"{year}-{part}", **error.parameters) from error
+    return len(changed)
+
+
+def acquire(
+    *,
+    holder: Holder,
+    edition: Edition,
+    copies: int,
+    document: str,
+    by: User,
+    clock: Clock,
+    reason: str = "",
+) -> Movement:
+    """Enter copies that were bought or given, by a document (number and date as typed)."""
+    _require_count(by, holder)
+    if not 0 < copies <= rules.MOST_COPIES:
+        raise Invalid("Укажите, сколько экземпляров: хотя бы один.", field="copies")
+    if not document.strip():
+        raise Invalid("Напишите номер и дату документа, по которому поступили книги.", field="document")
+    source = ledger.technical(holder.district_id, HolderKind.SOURCE)
+    movement = ledger.post(
+        MovementKind.ACQUISITION,
+        transfer_of_copies(edition.id, copies, owner=(holder.id, holder.id), holder=(source, holder.id)),
+        by=by,
+        clock=clock,
+        district_id=holder.district_id,
+        document=document.strip(),
+        reason=reason,
+    )
+    _record(
+        holder,
+        "Поступило: %(book)s, %(copies)s экз. (%(document)s)",
+        edition,
+        by=by,
+        clock=clock,
+        copies=copies,
+        document=document.strip(),
+    )
+    return movement
+
+
+def write_off(
+    *,
+    holder: Holder,
+    edition: Edition,
+    owner: Holder,
+    copies: int,
+    reason: WriteOffReason,
+    document: str,
+    by: User,
+    clock: Clock,
+) -> Movement:
+    """Take ``owner``'s copies off ``holder``'s shelf for good, by a document.
+
+    A school writes off its own copies only: what it has on loan goes back or is replaced. Whoever keeps the
+    fund writes off whatever stands there. Raises ``Invalid`` when fewer are free.
+    """
+    _require_count(by, holder)
+    if owner.district_id != holder.district_id:
+        raise NotFound
+    if owner.id != holder.id and holder.kind is not HolderKind.FUND:
+        raise Invalid("Чужие книги не списывают: их возвращают или заменяют владельцу.", field="copies")
+    if copies <= 0:
+        raise Invalid("Укажите, сколько экземпляров: хотя бы один.", field="copies")
+    if not document.strip():
+        raise Invalid("Напишите номер и дату акта о списании.", field="document")
+    now, promised = ledger.locked(owner_id=owner.id, holder_id=holder.id, edition_id=edition.id)
+    if copies > now:
+        raise Invalid("На полке только %(now)s экз.: столько и можно списать.", field="copies", now=now)
+    offered = _offered(holder.id, edition.id) if owner.id == holder.id else 0
+    rules.check_count(now - copies, promised=promised, offered=offered)
+    note = _note(holder.id, edition.id)
+    note.worn = rules.worn_after_write_off(
+        note.worn,
+        copies,
+        _here(holder.id, edition.id) - copies,
+        were_there=reason is not WriteOffReason.LOST,
+    )
+    db.session.flush()
+    movement = ledger.post(
+        MovementKind.WRITE_OFF,
+        transfer_of_copies(
+            edition.id,
+            copies,
+            owner=(owner.id, owner.id),
+            holder=(holder.id, ledger.technical(holder.district_id, HolderKind.WRITTEN_OFF)),
+        ),
+        by=by,
+        clock=clock,
+        district_id=holder.district_id,
+        document=document.strip(),
+        reason=WRITE_OFF_NAMES[reason],
+    )
+    _record(
+        holder,
+        "Списано: %(book)s, %(copies)s экз. – %(reason)s (%(document)s)",
+        edition,
+        by=by,
+        clock=clock,
+        copies=copies,
+        reason=WRITE_OFF_NAMES[reason],
+        document=document.strip(),
+    )
+    return movement
+
+
+def set_note(
+    *, holder: Holder, edition: Edition, condition: Condition, worn: int, by: User, clock: Clock
+) -> ShelfNote:
+    """Note the condition of the copies on the shelf, and how many of them are to be written off.
+
+    Raises ``Invalid`` (field «worn») when there are fewer.
+    """
+    _require_count(by, holder)
+    here = _here(holder.id, edition.id)
+    if not 0 <= worn <= here:
+        raise Invalid("На полке %(here)s экз.: больше к списанию не бывает.", field="worn", here=here)
+    note = _note(holder.id, edition.id)
+    if (note.condition, note.worn) != (condition, worn):
+        note.condition, note.worn = condition, worn
+        db.session.flush()
+        _record(
+            holder,
+            "Состояние: %(book)s – %(condition)s, к списанию %(worn)s",
+            edition,
+            by=by,
+            clock=clock,
+            condition=rules.CONDITION_NAMES[condition],
+            worn=worn,
+        )
+    return note
+
+
+def add_edition_to_shelf(
+    *,
+    holder: Holder,
+    textbook: Textbook,
+    year: int,
+    copies_by_part: Mapping[int, int],
+    by: User,
+    clock: Clock,
+    condition: Condition = Condition.GOOD,
+    document: str = "",
+) -> list[Edition]:
+    """Put a textbook of one year on the shelf: with a ``document`` as an arrival, else as a first count.
+
+    Raises ``Invalid`` when nothing is put there, or when a first count is asked for of what is there already.
+    """
+    _require_count(by, holder)
+    parts = {part: copies for part, copies in sorted(copies_by_part.items()) if copies}
+    if not parts:
+        raise Invalid("Укажите, сколько экземпляров: хотя бы один.", field="copies")
+    editions = []
+    for part, copies in parts.items():
+        edition = catalog.edition_for(textbook.id, year, part, clock=clock)
+        if document.strip():
+            acquire(holder=holder, edition=edition, copies=copies, document=document, by=by, clock=clock)
+        else:
+            now, _ = ledger.locked(owner_id=holder.id, holder_id=holder.id, edition_id=edition.id)
+            if now:
+                raise Invalid(
+                    "Книги %(year)s года уже на полке: %(now)s экз. Пересчитайте их там или укажите "
+                    "документ, по которому поступили новые.",
+                    field="year",
+                    year=year,
+                    now=now,
+                )
+            count(
+                holder=holder,
+                edition=edition,
+                copies=copies,
+                reason=rules.FIRST_COUNT,
+                by=by,
+                clock=clock,
+            )
+        _note(holder.id, edition.id).condition = condition
+        editions.append(edition)
+    db.session.flush()
+    return editions
+
+
+def set_enrolment(
+    *, school: Holder, school_year: int, pupils_by_grade: Mapping[int, int | None], by: User, clock: Clock
+) -> bool:
+    """Store the pupils of each grade in the year that starts in ``school_year``; ``None``: no such class.
+
+    Returns whether anything changed. Raises ``Invalid`` whose field is «grade-N».
+    """
+    if not access.allowed(by, Action.SEE_SHELF, school):
+        raise NotFound
+    access.require(by, Action.SET_ENROLMENT, school)
+    before = enrolment(school.id, school_year)
+    after = {grade: pupils for grade, pupils in pupils_by_grade.items() if pupils is not None}
+    for grade, pupils in after.items():
+        rules.check_pupils(grade, pupils)
+        if insert_if_absent(
+            Enrolment, school_id=school.id, school_year=school_year, grade=grade, pupils=pupils
+        ):
+            continue
+        db.session.execute(
+            sa.update(Enrolment)
+            .where(
+                Enrolment.school_id == school.id,
+                Enrolment.school_year == school_year,
+                Enrolment.grade == grade,
+            )
+            .values(pupils=pupils)
+            .execution_options(synchronize_session=False)
+        )
+    emptied = [grade for grade in pupils_by_grade if grade in before and grade not in after]
+    if emptied:
+        db.session.execute(
+            sa.delete(Enrolment)
+            .where(
+                Enrolment.school_id == school.id,
+                Enrolment.school_year == school_year,
+                Enrolment.grade.in_(emptied),
+            )
+            .execution_options(synchronize_session=False)
+        )
+    kept = {grade: pupils for grade, pupils in before.items() if grade not in pupils_by_grade}
+    if kept | after == before:
+        return False
+    journal.record(
+        "holder",
+        school.id,
+        "Контингент %(year)s: учеников %(pupils)s",
+        by_id=by.id,
+        clock=clock,
+        district_id=school.district_id,
+        year=SchoolYear(school_year).label,
+        pupils=sum((kept | after).values()),
+    )
+    return True
+
+
+def _require_count(by: User, holder: Holder) -> None:
+    """Let pass whoever counts here; to those who may not even see the shelf there is nothing here."""
+    access.require_private(by, Action.SEE_SHELF, holder)
+    access.require(by, Action.COUNT, holder)
+
+
+def _note(holder_id: int, edition_id: int) -> ShelfNote:
+    insert_if_absent(ShelfNote, holder_id=holder_id, edition_id=edition_id, condition=Condition.GOOD, worn=0)
+    return db.session.get_one(ShelfNote, (holder_id, edition_id))
+
+
+def _here(holder_id: int, edition_id: int) -> int:
+    return (
+        db.session.scalar(
+            sa.select(sa.func.sum(Balance.copies)).where(
+                Balance.holder_id == holder_id, Balance.edition_id == edition_id
+            )
+        )
+        or 0
+    )
+
+
+def _borrowed(holder_id: int, edition_id: int) -> int:
+    return (
+        db.session.scalar(
+            sa.select(sa.func.sum(Balance.copies)).where(
+                Balance.holder_id == holder_id,
+                Balance.owner_id != holder_id,
+                Balance.edition_id == edition_id,
+            )
+        )
+        or 0
+    )
+
+
+def _offered(holder_id: int, edition_id: int) -> int:
+    return (
+        db.session.scalar(
+            sa.select(sa.func.sum(_offer.c.copies - _offer.c.reserved)).where(
+                _offer.c.holder_id == holder_id, _offer.c.edition_id == edition_id, _offer.c.state == OPEN
+            )
+        )
+        or 0
+    )
+
+
+def _record(
+    holder: Holder, message: str, edition: Edition, *, by: User, clock: Clock, **parameters: Any
+) -> None:
+    textbook = edition.textbook
+    book = f"«{textbook.title}», {edition.year}"
+    if textbook.parts > 1:
+        book += f", ч. {edition.part}"
+    journal.record(
+        "holder",
+        holder.id,
+        message,
+        by_id=by.id,
+        clock=clock,
+        district_id=holder.district_id,
+        book=book,
+        edition_id=edition.id,
+        **parameters,
+    )
+
+
+# --- reading ---
+
+
+def enrolment(school_id: int, school_year: int) -> dict[int, int]:
+    """Return the pupils by grade of one school in the year that starts in ``school_year``."""
+    rows = db.session.execute(
+        sa.select(Enrolment.grade, Enrolment.pupils).where(
+            Enrolment.school_id == school_id, Enrolment.school_year == school_year
+        )
+    )
+    return {row.grade: row.pupils for row in rows}
+
+
+def floor_copies(district_id: int, textbook_id: int) -> int:
+    """Return the copies (of each part) the fund keeps back of a textbook; 0 where no floor is set."""
+    return (
+        db.session.scalar(
+            sa.select(Floor.copies).where(Floor.district_id == district_id, Floor.textbook_id == textbook_id)
+        )
+        or 0
+    )
+
+
+def shelf(holder: Holder, *, on: date, text: str = "") -> list[ShelfBook]:
+    """Return the books of a shelf by subject, class and title, with every part of every year that is there.
+
+    ``on`` is today: it decides legality and the school year. Books that match the words of ``text`` are
+    marked ``found``; the others are returned too, because a book's pupils depend on its neighbours. At most
+    four queries.
+    """
+    year = SchoolYear.of(on)
+    pupils = enrolment(holder.id, year.start) if holder.kind is HolderKind.SCHOOL else {}
+    return _books(_shelf_rows(holder, text), on, year, pupils)
+
+
+def _shelf_rows(holder: Holder, text: str) -> list[Any]:
+    here = Balance.holder_id == holder.id
+    own = Balance.owner_id == holder.id
+    offered = (
+        sa.select(_offer.c.edition_id, sa.func.sum(_offer.c.copies - _offer.c.reserved).label("offered"))
+        .where(_offer.c.holder_id == holder.id, _offer.c.state == OPEN)
+        .group_by(_offer.c.edition_id)
+        .subquery()
+    )
+
+    def copies(*conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
+        return sa.func.sum(sa.case((sa.and_(*conditions), Balance.copies), else_=0))
+
+    sums = (
+        sa.select(
+            Balance.edition_id,
+            copies(here, own).label("own"),
+            copies(here, sa.not_(own)).label("borrowed"),
+            copies(own, sa.not_(here), Holder.kind.in_(_PLACES)).label("lent"),
+            copies(own, Holder.kind.in_(_ON_THE_WAY)).label("away"),
+            sa.func.sum(sa.case((here, Balance.promised), else_=0)).label("promised"),
+        )
+        .join(Holder, Holder.id == Balance.holder_id)
+        .where(sa.or_(here, own))
+        .group_by(Balance.edition_id)
+        .subquery()
+    )
+    return list(
+        db.session.execute(
+            sa.select(
+                Textbook.id,
+                Textbook.title,
+                Textbook.authors,
+                Textbook.subject,
+                Textbook.grade_from,
+                Textbook.grade_to,
+                Textbook.publisher,
+                Textbook.level,
+                Textbook.edition_note,
+                Textbook.parts,
+                Textbook.special_needs,
+                sa.and_(sa.true(), *catalog.matching(text)).label("found"),
+                Edition.id.label("edition_id"),
+                Edition.year,
+                Edition.part,
+                sums.c.own,
+                sums.c.borrowed,
+                sums.c.lent,
+                sums.c.away,
+                sums.c.promised,
+                sa.func.coalesce(offered.c.offered, 0).label("offered"),
+                sa.func.coalesce(ShelfNote.worn, 0).label("worn"),
+                ShelfNote.condition,
+                ShelfNote.counted_at,
+            )
+            .join(sums, sums.c.edition_id == Edition.id)
+            .join(Textbook, Textbook.id == Edition.textbook_id)
+            .outerjoin(offered, offered.c.edition_id == Edition.id)
+            .outerjoin(
+                ShelfNote, sa.and_(ShelfNote.edition_id == Edition.id, ShelfNote.holder_id == holder.id)
+            )
+            .order_by(
+                Textbook.subject,
+                sa.func.coalesce(Textbook.grade_from, 99),
+                Textbook.sort_key,
+                Textbook.id,
+                Edition.year.desc(),
+                Edition.part,
+            )
+        )
+    )
+
+
+def _books(rows: Iterable[Any], on: date, year: SchoolYear, pupils: Mapping[int, int]) -> list[ShelfBook]:
+    grouped: dict[int, list[Any]] = {}
+    for row in rows:
+        grouped.setdefault(row.id, []).append(row)
+    verdicts = catalog.verdicts(grouped, on)
+    using = rules.grades_using(
+        _candidate(held[0], verdicts[number], year)
+        for number, held in grouped.items()
+        if any(row.own or row.borrowed or row.lent or row.away for row in held)
+    )
+    books = []
+    for number, held in grouped.items():
+        first = held[0]
+        grades = using.get(number, [])
+        books.append(
+            ShelfBook(
+                id=number,
+                title=first.title,
+                authors=first.authors,
+                subject=first.subject,
+                grade_from=first.grade_from,
+                grade_to=first.grade_to,
+                publisher=first.publisher,
+                level=first.level,
+                edition_note=first.edition_note,
+                parts=first.parts,
+                special_needs=first.special_needs,
+                found=bool(first.found),
+                verdict=verdicts[number],
+                lasts=rules.lasts_through(verdicts[number], year),
+                pupils=sum(pupils.get(grade, 0) for grade in grades) if pupils and grades else None,
+                editions=_editions(held, first.parts),
+            )
+        )
+    return books
+
+
+def _candidate(row: Any, verdict: Verdict, year: SchoolYear) -> Candidate:
+    return Candidate(
+        textbook_id=row.id,
+        subject=row.subject,
+        grade_from=row.grade_from,
+        grade_to=row.grade_to,
+        special_needs=row.special_needs,
+        lasts=rules.lasts_through(verdict, year),
+    )
+
+
+def _editions(rows: Collection[Any], parts: int) -> tuple[ShelfEdition, ...]:
+    """Return the editions with a line for every part of each year, those never seen here included."""
+    known = {
+        (row.year, row.part): ShelfEdition(
+            year=row.year,
+            part=row.part,
+            edition_id=row.edition_id,
+            own=row.own,
+            borrowed=row.borrowed,
+            lent=row.lent,
+            away=row.away,
+            promised=row.promised,
+            offered=row.offered,
+            worn=row.worn,
+            condition=row.condition,
+            counted_at=row.counted_at,
+        )
+        for row in rows
+    }
+    return tuple(
+        known.get((year, part)) or ShelfEdition(year=year, part=part)
+        for year in sorted({row.year for row in rows}, reverse=True)
+        for part in range(1, parts + 1)
+    )
+
+
+def movements(holder: Holder, textbook_id: int) -> list[Any]:
+    """Return what came to and left a shelf of a book, of all its years and parts, the newest first.
+
+    One row per line of a movement: ``copies`` is ± on this shelf, ``owner_id`` and ``owner`` say whose.
+    """
+    return list(
+        db.session.execute(
+            sa.select(
+                Movement.id,
+                Movement.at,
+                Movement.kind,
+                Movement.document,
+                Movement.reason,
+                Movement.transfer_id,
+                User.full_name.label("by"),
+                Edition.year,
+                Edition.part,
+                MovementLine.copies,
+                MovementLine.owner_id,
+                Holder.short_name.label("owner"),
+            )
+            .join(MovementLine, MovementLine.movement_id == Movement.id)
+            .join(Edition, Edition.id == MovementLine.edition_id)
+            .join(User, User.id == Movement.by_id)
+            .join(Holder, Holder.id == MovementLine.owner_id)
+            .where(Edition.textbook_id == textbook_id, MovementLine.holder_id == holder.id)
+            .order_by(Movement.id.desc(), MovementLine.id)
+        )
+    )
+
+
+def provision(*, schools: Collection[Holder], school_year: SchoolYear, on: date) -> list[Provided]:
+    """Return, for some schools of a district, each book they hold or ask for in each grade that uses it.
+
+    Copies as they stand now; legality for ``school_year``. Four queries, whatever the number of schools.
+    """
+    ids = [school.id for school in schools]
+    pupils: defaultdict[int, dict[int, int]] = defaultdict(dict)
+    for school_id, grade, number in db.session.execute(
+        sa.select(Enrolment.school_id, Enrolment.grade, Enrolment.pupils).where(
+            Enrolment.school_id.in_(ids), Enrolment.school_year == school_year.start
+        )
+    ):
+        pupils[school_id][grade] = number
+    books: dict[int, Any] = {}
+    held: defaultdict[int, defaultdict[int, dict[int, int]]] = defaultdict(lambda: defaultdict(dict))
+    for row in _held_or_asked_for(ids):
+        books[row.id] = row
+        held[row.holder_id][row.id][row.part] = int(row.fit)
+    verdicts = catalog.verdicts(books, on, school_year)
+    candidates = {number: _candidate(row, verdicts[number], school_year) for number, row in books.items()}
+    result = []
+    for school_id in ids:
+        using = rules.grades_using(candidates[number] for number in sorted(held[school_id]))
+        for number, grades in using.items():
+            sets = rules.sets_of(held[school_id][number], books[number].parts).complete
+            needed = {grade: pupils[school_id][grade] for grade in grades if pupils[school_id].get(grade)}
+            for grade, copies in rules.spread(sets, needed).items():
+                result.append(
+                    Provided(
+                        school_id=school_id,
+                        textbook_id=number,
+                        subject=books[number].subject,
+                        grade=grade,
+                        pupils=needed[grade],
+                        usable=copies if candidates[number].lasts else 0,
+                        fit=copies,
+                    )
+                )
+    return result
+
+
+def _held_or_asked_for(school_ids: Collection[int]) -> list[Any]:
+    """Return the copies fit for use by school, textbook and part; part 0 with none for what is asked for."""
+    here = (
+        sa.select(Balance.holder_id, Balance.edition_id, sa.func.sum(Balance.copies).label("copies"))
+        .where(Balance.holder_id.in_(school_ids))
+        .group_by(Balance.holder_id, Balance.edition_id)
+        .having(sa.func.sum(Balance.copies) > 0)
+        .subquery()
+    )
+    worn = sa.func.coalesce(ShelfNote.worn, 0)
+    fit = sa.case((here.c.copies > worn, here.c.copies - worn), else_=0)
+    held = (
+        sa.select(here.c.holder_id, Edition.textbook_id, Edition.part, sa.func.sum(fit).label("fit"))
+        .join(Edition, Edition.id == here.c.edition_id)
+        .outerjoin(
+            ShelfNote,
+            sa.and_(ShelfNote.holder_id == here.c.holder_id, ShelfNote.edition_id == here.c.edition_id),
+        )
+        .group_by(here.c.holder_id, Edition.textbook_id, Edition.part)
+    )
+    asked_for = (
+        sa.select(_request.c.school_id, _request.c.textbook_id, sa.literal(0), sa.literal(0))
+        .where(_request.c.school_id.in_(school_ids), _request.c.state == OPEN)
+        .distinct()
+    )
+    rows = held.union_all(asked_for).subquery()
+    return list(
+        db.session.execute(
+            sa.select(
+                rows.c.holder_id,
+                rows.c.part,
+                rows.c.fit,
+                Textbook.id,
+                Textbook.subject,
+                Textbook.grade_from,
+                Textbook.grade_to,
+                Textbook.special_needs,
+                Textbook.parts,
+            ).join(Textbook, Textbook.id == rows.c.textbook_id)
+        )
+    )
+
+
+def titles(textbook_ids: Collection[int]) -> dict[int, Any]:
+    """Return what the template macro ``book`` shows, by textbook, in the order of the catalogue."""
+    rows = db.session.execute(
+        sa.select(*catalog.BOOK_COLUMNS).where(Textbook.id.in_(textbook_ids)).order_by(Textbook.sort_key)
+    )
+    return {row.id: row for row in rows}

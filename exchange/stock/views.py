@@ -1,0 +1,772 @@
+"""Pages of the shelf: counting in place, adding, writing off; enrolment; how books are provided."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+
+from flask import Blueprint, Response, request, url_for
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from wtforms import RadioField, SelectField, StringField
+from wtforms.validators import Length
+
+from exchange.catalog import services as catalog
+from exchange.catalog.models import Edition, Textbook
+from exchange.catalog.rules import Legality, SchoolYear
+from exchange.db import db
+from exchange.errors import DomainError, NotFound
+from exchange.ledger.rules import MOVEMENT_NAMES, WRITE_OFF_NAMES, WriteOffReason
+from exchange.schools import access
+from exchange.schools.models import Holder
+from exchange.schools.rules import Action, HolderKind
+from exchange.schools.views import clock
+from exchange.stock import rules, services
+from exchange.stock.rules import (
+    CONDITION_NAMES,
+    COUNT_REASON_NAMES,
+    SHOW_NAMES,
+    Condition,
+    CountReason,
+    Filter,
+    Provided,
+    Provision,
+    ShelfBook,
+    Show,
+)
+from exchange.web.charts import Bar, bar_chart
+from exchange.web.export import export
+from exchange.web.formats import format_percent
+from exchange.web.forms import CopiesField, Filled, Form
+from exchange.web.pages import done, page, wants_fragment
+
+bp = Blueprint("stock", __name__)
+
+PER_PAGE = 25
+"""Books on a page of the shelf: each has a row for every year and part."""
+
+
+def _today() -> Any:
+    return clock().today(access.current().district.timezone)
+
+
+# --- the shelf ---
+
+
+@bp.get("/shelf")
+def index() -> Response:
+    """Show the person's own shelf or, to those who see many, the list of them."""
+    by = access.current()
+    if by.school is not None and access.allowed(by, Action.SEE_SHELF, by.school):
+        return _shelf_page(by.school)
+    holders = access.acting_for(by, Action.SEE_SHELF)
+    if not holders:
+        access.require(by, Action.SEE_SHELF)
+    return page("stock/index.html", None, holders=holders)
+
+
+@bp.get("/shelf/<int:holder_id>")
+def shelf(holder_id: int) -> Response:
+    """Show one shelf: its books, years and parts, with the counts to type into."""
+    return _shelf_page(_shelf_holder(holder_id))
+
+
+@bp.get("/shelf/<int:holder_id>/count/<int:textbook_id>")
+def counted(holder_id: int, textbook_id: int) -> Response:
+    """Lead back to the shelf whoever reloads the answer to a count."""
+    return done(_back_to(_shelf_holder(holder_id), textbook_id))
+
+
+@bp.post("/shelf/<int:holder_id>/count/<int:textbook_id>")
+def count(holder_id: int, textbook_id: int) -> Response:
+    """Count the years and parts of one book; the answer is the book's rows."""
+    holder = _shelf_holder(holder_id)
+    access.require(access.current(), Action.COUNT, holder)
+    textbook = db.session.get(Textbook, textbook_id)
+    if textbook is None:
+        raise NotFound
+    form = _count_form(holder, textbook_id)
+    if form.validate():
+        try:
+            services.count_book(
+                holder=holder,
+                textbook=textbook,
+                counted={
+                    key: services.Counted(seen=_seen(key), copies=form[_name(key)].data)
+                    for key in _keys(request.form)
+                },
+                reason=COUNT_REASON_NAMES[_reason()],
+                by=access.current(),
+                clock=clock(),
+            )
+        except DomainError as error:
+            form.refuse(error)
+        else:
+            return _count_answer(holder, textbook_id)
+    return _count_answer(holder, textbook_id, form)
+
+
+def _count_answer(holder: Holder, textbook_id: int, form: Form | None = None) -> Response:
+    """Return the book's rows to htmx; else the page, or the way back to it when all went well."""
+    if form is None and not wants_fragment():
+        return done(_back_to(holder, textbook_id), _("Записано."))
+    status = 422 if form is not None else 200
+    if not wants_fragment():
+        return _shelf_page(holder, form=form, form_of=textbook_id, status=status)
+    books = services.shelf(holder, on=_today())
+    book = next((book for book in books if book.id == textbook_id), None)
+    if book is None:
+        raise NotFound
+    return page(
+        "stock/shelf.html",
+        "rows",
+        status=status,
+        holder=holder,
+        book=book,
+        form=form,
+        form_of=textbook_id if form is not None else None,
+        saved=form is None,
+        filters=_filter_arguments(),
+    )
+
+
+Key = tuple[int, int]
+"""Year and part."""
+
+
+def _name(key: Key) -> str:
+    return f"{key[0]}-{key[1]}"
+
+
+def _keys(names: Iterable[str]) -> list[Key]:
+    keys = []
+    for name in names:
+        year, dash, part = name.partition("-")
+        if dash and year.isdecimal() and part.isdecimal():
+            keys.append((int(year), int(part)))
+    return keys
+
+
+def _seen(key: Key) -> int:
+    text = request.form.get(f"seen-{_name(key)}", "")
+    return int(text) if text.isdecimal() else 0
+
+
+def _reason() -> CountReason:
+    try:
+        return CountReason(request.form.get("reason", CountReason.STOCKTAKING.value))
+    except ValueError:
+        return CountReason.STOCKTAKING
+
+
+def _count_form(holder: Holder, textbook_id: int) -> Form:
+    """Return a form with a field of copies for every year and part that was sent."""
+    fields = {
+        _name(key): CopiesField(_("%(year)s, часть %(part)s", year=key[0], part=key[1]), [Filled()])
+        for key in _keys(request.form)
+    }
+    form: Form = type("CountForm", (Form,), fields)()
+    return form
+
+
+def _shelf_holder(holder_id: int) -> Holder:
+    by = access.current()
+    holder = access.holder_of_district(by, holder_id)
+    access.require_private(by, Action.SEE_SHELF, holder)
+    return holder
+
+
+def _back_to(holder: Holder, textbook_id: int) -> str:
+    return url_for("stock.shelf", holder_id=holder.id, _anchor=f"book-{textbook_id}", **_filter_arguments())
+
+
+def _filter_arguments() -> dict[str, Any]:
+    names = ("q", "subject", "grade", "standing", "show", "page")
+    return {name: request.args[name] for name in names if request.args.get(name)}
+
+
+def _number(name: str) -> int | None:
+    text = request.args.get(name, "")
+    return int(text) if text.isdecimal() and len(text) < 6 else None
+
+
+def _member(kind: Any, name: str) -> Any:
+    """Return the enum member an argument names, or ``None``."""
+    return next((member for member in kind if member.value == request.args.get(name)), None)
+
+
+def _shelf_page(
+    holder: Holder, *, form: Form | None = None, form_of: int | None = None, status: int = 200
+) -> Response:
+    year = SchoolYear.of(_today())
+    books = services.shelf(holder, on=_today(), text=request.args.get("q", ""))
+    chosen = Filter(
+        subject=request.args.get("subject", ""),
+        grade=_number("grade"),
+        standing=_member(Legality, "standing"),
+        show=_member(Show, "show") or Show.ALL,
+    )
+    since = rules.beginning(year)
+    shown = [book for book in books if chosen.admits(book, since=since)]
+    if format_ := request.args.get("format"):
+        return export(format_, f"Полка {holder.short_name}", EXPORT_COLUMNS, _exported(shown))
+    pages = max(1, ceil(len(shown) / PER_PAGE))
+    number = min(max(1, _number("page") or 1), pages)
+    return page(
+        "stock/shelf.html",
+        "list",
+        status=status,
+        holder=holder,
+        year=year,
+        books=shown[(number - 1) * PER_PAGE : number * PER_PAGE],
+        total=len(shown),
+        copies=sum(book.here for book in shown),
+        all_empty=all(book.empty for book in books),
+        subjects=list(dict.fromkeys(book.subject for book in books)),
+        grades=rules.GRADES,
+        standings=list(Legality),
+        shows=SHOW_NAMES,
+        chosen=chosen,
+        reasons=COUNT_REASON_NAMES,
+        number=number,
+        pages=pages,
+        filters=_filter_arguments(),
+        form=form,
+        form_of=form_of,
+        saved=False,
+        knows_pupils=holder.kind is not HolderKind.SCHOOL or any(book.pupils is not None for book in books),
+    )
+
+
+EXPORT_COLUMNS = (
+    "Предмет", "Авторы", "Наименование", "Класс", "Издательство", "Год издания", "Часть", "На полке, своих",
+    "На полке, чужих", "Отдано на время", "В пути", "Обещано", "Выставлено", "К списанию", "Состояние",
+    "Федеральный перечень", "Можно до", "Учеников", "Комплектов", "Непарных", "Не хватает", "Излишек",
+)  # fmt: skip
+
+
+def _exported(books: Iterable[ShelfBook]) -> Iterable[Sequence[Any]]:
+    for book in books:
+        for index, edition in enumerate(book.editions):
+            # What is true of the book as a whole stands once, so that columns can be added up.
+            whole: Sequence[Any] = (
+                book.pupils,
+                book.sets.complete,
+                book.sets.unpaired,
+                book.need,
+                book.surplus,
+            )
+            yield (
+                book.subject,
+                book.authors,
+                book.title,
+                "–".join(str(grade) for grade in dict.fromkeys((book.grade_from, book.grade_to)) if grade),
+                book.publisher,
+                edition.year,
+                edition.part if book.parts > 1 else None,
+                edition.own,
+                edition.borrowed,
+                edition.lent,
+                edition.away,
+                edition.promised,
+                edition.offered,
+                edition.worn,
+                CONDITION_NAMES[edition.condition] if edition.condition else "",
+                book.verdict.word,
+                book.verdict.until,
+                *(whole if index == 0 else (None,) * len(whole)),
+            )
+
+
+# --- adding a book ---
+
+
+class AddForm(Form):
+    """Year, condition and document of a book that is put on the shelf; the parts are added per book."""
+
+    year = CopiesField(_l("Год издания"), [Filled()])
+    condition = RadioField(
+        _l("Состояние"),
+        choices=[(kind.value, name) for kind, name in CONDITION_NAMES.items()],
+        default=Condition.GOOD.value,
+    )
+    document = StringField(_l("Документ, если книги только что поступили"), [Length(max=200)])
+
+
+def _add_form(textbook: Textbook) -> Form:
+    parts = {
+        f"part-{part}": CopiesField(
+            _("Экземпляров") if textbook.parts == 1 else _("Часть %(part)s, экземпляров", part=part)
+        )
+        for part in range(1, textbook.parts + 1)
+    }
+    form: Form = type("AddBookForm", (AddForm,), parts)()
+    return form
+
+
+@bp.route("/shelf/add", methods=["GET", "POST"])
+def add() -> Response:
+    """Put a textbook on the shelf; without one chosen, look for it in the catalogue first."""
+    by = access.current()
+    holder_id = request.values.get("holder", type=int)
+    holder = _shelf_holder(holder_id) if holder_id else _own_school()
+    access.require(by, Action.COUNT, holder)
+    textbook_id = request.values.get("textbook", type=int)
+    if textbook_id is None:
+        text = request.args.get("q", "")
+        found = catalog.search(text, on=_today(), limit=20) if text.strip() else None
+        return page("stock/add.html", "found", holder=holder, textbook=None, found=found, text=text)
+    textbook = db.session.get(Textbook, textbook_id)
+    if textbook is None:
+        raise NotFound("Такого учебника нет в каталоге.")
+    form = _add_form(textbook)
+    if form.validate_on_submit():
+        try:
+            services.add_edition_to_shelf(
+                holder=holder,
+                textbook=textbook,
+                year=form.year.data,
+                copies_by_part={
+                    part: form[f"part-{part}"].data or 0 for part in range(1, textbook.parts + 1)
+                },
+                condition=Condition(form.condition.data),
+                document=form.document.data or "",
+                by=by,
+                clock=clock(),
+            )
+        except DomainError as error:
+            if getattr(error, "field", None) == "copies":
+                error.field = "part-1"  # type: ignore[attr-defined]
+            form.refuse(error)
+        else:
+            return done(
+                url_for("stock.shelf", holder_id=holder.id, q=textbook.title, _anchor=f"book-{textbook_id}"),
+                _("«%(title)s» – на полке.", title=textbook.title),
+            )
+    return page(
+        "stock/add.html",
+        "form",
+        status=422 if form.is_submitted() else 200,
+        holder=holder,
+        textbook=textbook,
+        form=form,
+        verdict=catalog.verdicts([textbook.id], _today())[textbook.id],
+    )
+
+
+def _own_school() -> Holder:
+    by = access.current()
+    if by.school is None:
+        raise NotFound
+    access.require_private(by, Action.SEE_SHELF, by.school)
+    return by.school
+
+
+# --- one book on the shelf: history, condition, arrivals, write-offs ---
+
+
+class NoteForm(Form):
+    """Condition and worn-out copies."""
+
+    condition = SelectField(
+        _l("Состояние"), choices=[(kind.value, name) for kind, name in CONDITION_NAMES.items()]
+    )
+    worn = CopiesField(_l("Из них к списанию"), [Filled()])
+
+
+class ArrivalForm(Form):
+    """Copies that were bought or given."""
+
+    copies = CopiesField(_l("Сколько поступило"), [Filled()])
+    document = StringField(_l("Номер и дата документа"), [Filled(), Length(max=200)])
+
+
+class WriteOffForm(Form):
+    """Copies that are taken off the books."""
+
+    copies = CopiesField(_l("Сколько списать"), [Filled()])
+    reason = SelectField(
+        _l("Причина"), choices=[(reason.value, name) for reason, name in WRITE_OFF_NAMES.items()]
+    )
+    document = StringField(_l("Номер и дата акта"), [Filled(), Length(max=200)])
+
+
+@bp.get("/shelf/history")
+def history() -> Response:
+    """Show what came to and left the shelf of a book, with the forms of its condition, arrival, write-off."""
+    edition = db.session.get(Edition, request.args.get("edition", 0, type=int))
+    holder_id = request.args.get("holder", type=int)
+    holder = _shelf_holder(holder_id) if holder_id else _own_school()
+    if edition is None:
+        raise NotFound
+    return _edition_page(holder, edition)
+
+
+def _edition_page(
+    holder: Holder, edition: Edition, block: str | None = None, *, status: int = 200, **forms: Form
+) -> Response:
+    books = services.shelf(holder, on=_today())
+    book = next((book for book in books if book.id == edition.textbook_id), None)
+    here = next((each for each in book.editions if each.edition_id == edition.id), None) if book else None
+    if book is None or here is None:
+        raise NotFound
+    shown: dict[str, Form] = {
+        "note_form": NoteForm(
+            formdata=None, prefix="note-", condition=(here.condition or Condition.GOOD).value, worn=here.worn
+        ),
+        "arrival_form": ArrivalForm(formdata=None, prefix="arrival-"),
+        "write_off_form": WriteOffForm(formdata=None, prefix="write-off-", copies=here.worn or None),
+        **forms,
+    }
+    return page(
+        "stock/history.html",
+        block,
+        status=status,
+        holder=holder,
+        book=book,
+        edition=here,
+        movements=services.movements(holder, book.id),
+        kinds=MOVEMENT_NAMES,
+        conditions=CONDITION_NAMES,
+        **shown,
+    )
+
+
+def _edition_here(holder_id: int, edition_id: int) -> tuple[Holder, Edition]:
+    holder = _shelf_holder(holder_id)
+    edition = db.session.get(Edition, edition_id)
+    if edition is None:
+        raise NotFound
+    return holder, edition
+
+
+def _change_edition(
+    holder: Holder, edition: Edition, name: str, form: Form, change: Callable[[], object], message: str
+) -> Response:
+    """Run one of the three forms of the book's page."""
+    access.require(access.current(), Action.COUNT, holder)
+    if form.validate():
+        try:
+            change()
+        except DomainError as error:
+            form.refuse(error)
+        else:
+            return done(url_for("stock.history", edition=edition.id, holder=holder.id), message)
+    return _edition_page(holder, edition, name, status=422, **{f"{name}_form": form})
+
+
+@bp.post("/shelf/<int:holder_id>/note/<int:edition_id>")
+def note(holder_id: int, edition_id: int) -> Response:
+    """Note condition and worn-out copies."""
+    holder, edition = _edition_here(holder_id, edition_id)
+    form = NoteForm(prefix="note-")
+    return _change_edition(
+        holder,
+        edition,
+        "note",
+        form,
+        lambda: services.set_note(
+            holder=holder,
+            edition=edition,
+            condition=Condition(form.condition.data),
+            worn=form.worn.data,
+            by=access.current(),
+            clock=clock(),
+        ),
+        _("Состояние записано."),
+    )
+
+
+@bp.post("/shelf/<int:holder_id>/arrival/<int:edition_id>")
+def arrival(holder_id: int, edition_id: int) -> Response:
+    """Enter copies that were bought or given."""
+    holder, edition = _edition_here(holder_id, edition_id)
+    form = ArrivalForm(prefix="arrival-")
+    return _change_edition(
+        holder,
+        edition,
+        "arrival",
+        form,
+        lambda: services.acquire(
+            holder=holder,
+            edition=edition,
+            copies=form.copies.data,
+            document=form.document.data,
+            by=access.current(),
+            clock=clock(),
+        ),
+        _("Поступление записано."),
+    )
+
+
+@bp.post("/shelf/<int:holder_id>/write-off/<int:edition_id>")
+def write_off(holder_id: int, edition_id: int) -> Response:
+    """Take the place's own copies off the books."""
+    holder, edition = _edition_here(holder_id, edition_id)
+    form = WriteOffForm(prefix="write-off-")
+    return _change_edition(
+        holder,
+        edition,
+        "write_off",
+        form,
+        lambda: services.write_off(
+            holder=holder,
+            edition=edition,
+            owner=holder,
+            copies=form.copies.data,
+            reason=WriteOffReason(form.reason.data),
+            document=form.document.data,
+            by=access.current(),
+            clock=clock(),
+        ),
+        _("Списано."),
+    )
+
+
+# --- enrolment ---
+
+
+def _grade_name(grade: int) -> str:
+    return f"grade-{grade}"
+
+
+EnrolmentForm: type[Form] = type(
+    "EnrolmentForm",
+    (Form,),
+    {
+        "__doc__": "Pupils of each grade.",
+        **{_grade_name(grade): CopiesField(_l("%(grade)s класс", grade=grade)) for grade in rules.GRADES},
+    },
+)
+
+
+@bp.route("/enrolment", methods=["GET", "POST"])
+def enrolment() -> Response:
+    """Show the pupils by grade of a school year and, beside them, those of the year before; store them."""
+    by = access.current()
+    school_id = request.args.get("school", type=int)
+    school = _shelf_holder(school_id) if school_id else _own_school()
+    if school.kind is not HolderKind.SCHOOL:
+        raise NotFound
+    this_year = SchoolYear.of(_today())
+    year = _chosen_year()
+    before = services.enrolment(school.id, year.start - 1)
+    now = services.enrolment(school.id, year.start)
+    form = EnrolmentForm(data={_grade_name(grade): pupils for grade, pupils in now.items()})
+    if request.method == "POST":
+        access.require(by, Action.SET_ENROLMENT, school)
+    if form.validate_on_submit():
+        try:
+            services.set_enrolment(
+                school=school,
+                school_year=year.start,
+                pupils_by_grade={grade: form[_grade_name(grade)].data for grade in rules.GRADES},
+                by=by,
+                clock=clock(),
+            )
+        except DomainError as error:
+            form.refuse(error)
+        else:
+            return done(
+                url_for("stock.enrolment", school=school_id, year=request.args.get("year")),
+                _("Контингент на %(year)s записан.", year=year.label),
+            )
+    return page(
+        "stock/enrolment.html",
+        "form",
+        status=422 if form.is_submitted() else 200,
+        school=school,
+        form=form,
+        fields=[(grade, form[_grade_name(grade)]) for grade in rules.GRADES],
+        before=before,
+        # Pupils move up: last year's fourth form is this year's fifth.
+        moved_up={grade + 1: pupils for grade, pupils in before.items() if grade < rules.LAST_GRADE},
+        total=sum(now.values()) if now else None,
+        year=year,
+        years=_years(this_year),
+    )
+
+
+def _years(this_year: SchoolYear) -> list[SchoolYear]:
+    return [SchoolYear(this_year.start + shift) for shift in (-1, 0, 1)]
+
+
+def _chosen_year() -> SchoolYear:
+    """Return the school year asked for, among those that can be worked on; else the present one."""
+    this_year = SchoolYear.of(_today())
+    wanted = SchoolYear(_number("year") or this_year.start)
+    return wanted if wanted in _years(this_year) else this_year
+
+
+# --- provision ---
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of a provision table: what it is about, where it leads, its sums."""
+
+    name: str
+    url: str | None
+    sums: Provision
+
+
+@bp.get("/provision")
+def provision() -> Response:
+    """Show how pupils are provided with books: a school by grade and subject, the district by school."""
+    by = access.current()
+    school_id = request.args.get("school", type=int)
+    if school_id:
+        school = _shelf_holder(school_id)
+        if school.kind is not HolderKind.SCHOOL:
+            raise NotFound
+        return _school_provision(school)
+    if access.allowed(by, Action.SEE_SHELF):
+        return _district_provision()
+    return _school_provision(_own_school())
+
+
+def _judged_on(year: SchoolYear) -> Any:
+    return min(max(_today(), year.first_day), year.last_day)
+
+
+def _school_provision(school: Holder) -> Response:
+    year = _chosen_year()
+    rows = services.provision(schools=[school], school_year=year, on=_judged_on(year))
+    grade = _number("grade")
+    subject = request.args.get("subject", "")
+    detail = [row for row in rows if grade in (None, row.grade) and subject in ("", row.subject)]
+    narrowed = grade is not None or bool(subject)
+    format_ = request.args.get("format")
+    books = services.titles({row.textbook_id for row in detail}) if narrowed or format_ else {}
+    order = {number: position for position, number in enumerate(books)}
+    detail.sort(key=lambda row: (row.grade, order.get(row.textbook_id, 0)))
+    if format_:
+        return export(
+            format_, f"Обеспеченность {school.short_name}", PROVISION_COLUMNS, _exported_rows(detail, books)
+        )
+
+    def link(**arguments: Any) -> str:
+        return url_for(
+            "stock.provision", school=request.args.get("school"), year=request.args.get("year"), **arguments
+        )
+
+    grades = [
+        Line(_("%(grade)s класс", grade=each), link(grade=each), sums)
+        for each, sums in _by(rows, lambda row: row.grade)
+    ]
+    return page(
+        "stock/provision.html",
+        None,
+        school=school,
+        schools_too=access.allowed(access.current(), Action.SEE_SHELF),
+        year=year,
+        years=_years(SchoolYear.of(_today())),
+        whole=rules.provision_of(rows),
+        schools=[],
+        grades=grades,
+        subjects=[Line(each, link(subject=each), sums) for each, sums in _by(rows, lambda row: row.subject)],
+        chart=_chart(grades, _("Обеспеченность по классам, %(year)s", year=year.label)) if grades else None,
+        detail=detail if narrowed else [],
+        narrowed=narrowed,
+        grade=grade,
+        subject=subject,
+        books=books,
+        everything=link(),
+    )
+
+
+def _district_provision() -> Response:
+    by = access.current()
+    year = _chosen_year()
+    schools = {
+        holder.id: holder
+        for holder in access.acting_for(by, Action.SEE_SHELF)
+        if holder.kind is HolderKind.SCHOOL
+    }
+    rows = services.provision(schools=schools.values(), school_year=year, on=_judged_on(year))
+    sums = dict(_by(rows, lambda row: row.school_id))
+    lines = [
+        Line(
+            school.short_name,
+            url_for("stock.provision", school=school.id, year=request.args.get("year")),
+            sums.get(school.id, Provision()),
+        )
+        for school in schools.values()
+    ]
+    if format_ := request.args.get("format"):
+        return export(
+            format_,
+            f"Обеспеченность {by.district.name}",
+            ("Школа", "Названий", "Нужно книг", "Есть", "Не хватает", "Обеспеченность", "К без ограничения"),
+            (
+                (line.name, each.books, each.pupils, each.served, each.missing, each.coverage, each.uncapped)
+                for line in lines
+                for each in (line.sums,)
+            ),
+        )
+    return page(
+        "stock/provision.html",
+        None,
+        school=None,
+        year=year,
+        years=_years(SchoolYear.of(_today())),
+        whole=rules.provision_of(rows),
+        schools=lines,
+        grades=[
+            Line(_("%(grade)s класс", grade=each), None, sums)
+            for each, sums in _by(rows, lambda row: row.grade)
+        ],
+        subjects=[Line(each, None, sums) for each, sums in _by(rows, lambda row: row.subject)],
+        chart=_chart(lines, _("Обеспеченность по школам, %(year)s", year=year.label)) if rows else None,
+        detail=[],
+        narrowed=False,
+        grade=None,
+        subject="",
+        books={},
+        everything=url_for("stock.provision"),
+    )
+
+
+PROVISION_COLUMNS = (
+    "Класс", "Предмет", "Авторы", "Наименование", "Издательство", "Учеников", "Годных комплектов",
+    "Из них можно использовать", "Есть у учеников", "Не хватает", "Обеспеченность", "К без ограничения",
+)  # fmt: skip
+
+
+def _exported_rows(rows: Iterable[Provided], books: Mapping[int, Any]) -> Iterable[Sequence[Any]]:
+    for row in rows:
+        book = books[row.textbook_id]
+        sums = rules.provision_of([row])
+        yield (
+            row.grade,
+            row.subject,
+            book.authors,
+            book.title,
+            book.publisher,
+            row.pupils,
+            row.fit,
+            row.usable,
+            row.served,
+            row.missing,
+            sums.coverage,
+            sums.uncapped,
+        )
+
+
+def _by(rows: Sequence[Provided], key: Callable[[Provided], Any]) -> list[tuple[Any, Provision]]:
+    groups: dict[Any, list[Provided]] = {}
+    for row in rows:
+        groups.setdefault(key(row), []).append(row)
+    return [(group, rules.provision_of(groups[group])) for group in sorted(groups)]
+
+
+def _chart(lines: Sequence[Line], title: str) -> Any:
+    return bar_chart(
+        [Bar(line.name, line.sums.coverage or 0, format_percent(line.sums.coverage)) for line in lines],
+        name="provision",
+        title=title,
+        description="; ".join(f"{line.name} – {format_percent(line.sums.coverage)}" for line in lines),
+        maximum=1,
+    )
