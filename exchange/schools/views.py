@@ -733,6 +733,7 @@ def new_school() -> Response:
 @bp.post("/schools/new")
 def add_school() -> Response:
     """Add a school."""
+    access.require(access.current(), Action.EDIT_SCHOOLS)
     return _save_school(None)
 
 
