@@ -19,7 +19,10 @@ from exchange.cli import init_cli
 from exchange.clock import Clock, SystemClock
 from exchange.config import Settings
 from exchange.db import db, init_db
+from exchange.home import book_panels
 from exchange.home import views as home
+from exchange.matching import views as matching
+from exchange.postings import views as postings
 from exchange.schools import views as people
 from exchange.stock import views as stock
 from exchange.transfers import views as transfers
@@ -73,7 +76,10 @@ def create_app(settings: Settings | None = None, clock: Clock | None = None) -> 
     home.init_navigation(app)
     catalog.init_catalog(app)
     transfers.init_transfers(app)
-    for blueprint in (home.bp, people.bp, catalog.bp, stock.bp, transfers.bp):
-        app.register_blueprint(blueprint)
+    matching.init_matching(app)
+    book_panels.init_book_panels(app)
+    for feature in (home, people, catalog, stock, postings, transfers, matching):
+        app.register_blueprint(feature.bp)
+    app.register_blueprint(catalog.lists_bp)
     init_cli(app)
     return app

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from exchange.catalog.rules import Legality, Verdict
 from exchange.errors import Invalid, WrongMoment
+from exchange.postings.rules import default_due_back as default_due_back
 from exchange.schools.rules import Action
 
 
@@ -519,12 +520,6 @@ def working_days_after(start: date, days: int) -> date:
 
 REMIND_DAYS = 7
 """Calendar days before the day of return at which a loan is called to mind."""
-
-
-def default_due_back(today: date) -> date:
-    """Return the usual day of return of a loan: the 20th of the coming June (books come back 15–25 June)."""
-    june = date(today.year, 6, 20)
-    return june if today < june else date(today.year + 1, 6, 20)
 
 
 def is_due(state: State, due_back: date | None, today: date) -> bool:
