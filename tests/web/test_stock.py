@@ -104,6 +104,23 @@ def test_the_shelf_as_a_file(world: World, book, sign_in: SignIn) -> None:
     assert client.get("/shelf?format=doc").status_code == 404
 
 
+def test_offered_is_what_most_is_free_of(world: World, book, sign_in: SignIn, clock: FrozenClock) -> None:
+    put_on_shelf(world.donor_school, book, 30, by=world.donor, clock=clock, year=2019)
+    assert f'href="/offers/new?textbook={book.id}&amp;year=2019"' in sign_in(world.donor).get("/shelf").text
+
+
+def test_the_fund_is_counted_by_the_methodist(
+    world: World, book, sign_in: SignIn, clock: FrozenClock
+) -> None:
+    put_on_shelf(world.fund, book, 4, by=world.methodist, clock=clock)
+    client = sign_in(world.methodist)
+    assert "data-count" in client.get(f"/shelf/{world.fund.id}").text
+    data = {"2023-1": "5", "seen-2023-1": "4"}
+    url = f"/shelf/{world.fund.id}/count/{book.id}"
+    assert client.post(url, data=data, headers=FRAGMENT).status_code == 200
+    assert sign_in(world.donor).get(f"/shelf/{world.fund.id}").status_code == 404
+
+
 def count_url(world: World, book) -> str:
     return f"/shelf/{world.donor_school.id}/count/{book.id}"
 
@@ -293,6 +310,10 @@ def test_provision_of_a_school_and_of_the_district(
     assert lines[1].startswith("1;Математика;")
     district = sign_in(world.methodist).get("/provision").text
     assert f"/provision?school={world.donor_school.id}" in district
+    by_grade = sign_in(world.methodist).get("/provision?grade=1").text
+    assert "Учебники: 1 класс" in by_grade
+    assert f"/provision?school={world.donor_school.id}&amp;grade=1" in by_grade
+    assert "не держат и не просят" in sign_in(world.methodist).get("/provision?grade=7").text
     assert "Дающая СОШ" in sign_in(world.methodist).get("/provision?format=csv").data.decode("utf-8-sig")
     url = f"/provision?school={world.donor_school.id}"
     assert sign_in(world.methodist).get(url).status_code == 200
