@@ -19,10 +19,16 @@ bp = Blueprint("home", __name__)
 
 NAVIGATION: Sequence[tuple[str, str, Action | None]] = (
     ("home.index", "Главная", None),
-    ("catalog.index", "Каталог", None),
-    ("catalog.lists", "Федеральный перечень", Action.LOAD_LIST),
+    ("transfers.waiting", "Ждёт меня", None),
+    ("postings.board", "Доска", None),
     ("stock.index", "Полка", Action.SEE_SHELF),
+    ("postings.offers", "Излишки", Action.POST_OFFER),
+    ("postings.requests", "Заявки", Action.POST_REQUEST),
+    ("matching.index", "Подбор", Action.MATCH),
+    ("transfers.index", "Передачи", Action.SEE_TRANSFER),
     ("stock.provision", "Обеспеченность", Action.SEE_SHELF),
+    ("catalog.index", "Каталог", None),
+    ("lists.index", "Федеральный перечень", Action.LOAD_LIST),
     ("people.schools", "Школы", Action.SEE_DISTRICT),
     ("people.directory", "Люди", Action.MANAGE_PEOPLE),
 )
