@@ -634,12 +634,12 @@ def _judged_on(year: SchoolYear) -> Any:
 
 def _school_provision(school: Holder) -> Response:
     year = _chosen_year()
-    rows = services.provision(schools=[school], school_year=year, on=_judged_on(year))
+    report = services.provision(schools=[school], school_year=year, on=_judged_on(year))
     if format_ := request.args.get("format"):
         return export(
-            format_, f"Обеспеченность {school.short_name}", PROVISION_COLUMNS, _exported_rows(_narrowed(rows))
+            format_, f"Обеспеченность {school.short_name}", PROVISION_COLUMNS, _exported_rows(report)
         )
-    return _provision_page(rows, school=school, schools=[], title=_("Обеспеченность по классам"))
+    return _provision_page(report, school=school, schools=[], title=_("Обеспеченность по классам"))
 
 
 def _district_provision() -> Response:
@@ -650,8 +650,8 @@ def _district_provision() -> Response:
         for holder in access.acting_for(by, Action.SEE_SHELF)
         if holder.kind is HolderKind.SCHOOL
     }
-    rows = services.provision(schools=schools.values(), school_year=year, on=_judged_on(year))
-    sums = dict(_by(_narrowed(rows), lambda row: row.school_id))
+    report = services.provision(schools=schools.values(), school_year=year, on=_judged_on(year))
+    sums = dict(_by(_narrowed(report.rows), lambda row: row.school_id))
     lines = [
         Line(
             school.short_name,
@@ -671,18 +671,17 @@ def _district_provision() -> Response:
                 for each in (line.sums,)
             ),
         )
-    return _provision_page(rows, school=None, schools=lines, title=_("Обеспеченность по школам"))
+    return _provision_page(report, school=None, schools=lines, title=_("Обеспеченность по школам"))
 
 
 def _provision_page(
-    rows: Sequence[Provided], *, school: Holder | None, schools: Sequence[Line], title: str
+    report: services.ProvisionReport, *, school: Holder | None, schools: Sequence[Line], title: str
 ) -> Response:
     year = _chosen_year()
+    rows = report.rows
     chosen = _narrowed(rows)
     narrowed = len(chosen) < len(rows) or bool(request.args.get("grade") or request.args.get("subject"))
     detail = _by(chosen, lambda row: (row.textbook_id, row.grade)) if narrowed else []
-    books = services.titles({number for (number, _grade), _sums in detail})
-    order = {number: position for position, number in enumerate(books)}
     grades = [
         Line(_("%(grade)s класс", grade=grade), _provision_url(grade=grade), sums)
         for grade, sums in _by(rows, lambda row: row.grade)
@@ -702,11 +701,11 @@ def _provision_page(
             for subject, sums in _by(rows, lambda row: row.subject)
         ],
         chart=_chart(schools or grades, f"{title}, {year.label}"),
-        detail=sorted(detail, key=lambda each: (each[0][1], order[each[0][0]])),
+        detail=sorted(detail, key=lambda each: (each[0][1], report.books[each[0][0]].sort_key)),
         narrowed=narrowed,
         grade=_number("grade"),
         subject=request.args.get("subject", ""),
-        books=books,
+        books=report.books,
         everything=_provision_url(),
     )
 
@@ -728,11 +727,12 @@ PROVISION_COLUMNS = (
 )  # fmt: skip
 
 
-def _exported_rows(rows: Iterable[Provided]) -> Iterable[Sequence[Any]]:
-    kept = list(rows)
-    books = services.titles({row.textbook_id for row in kept})
-    for row in sorted(kept, key=lambda each: (each.grade, each.subject, each.textbook_id)):
-        book = books[row.textbook_id]
+def _exported_rows(report: services.ProvisionReport) -> Iterable[Sequence[Any]]:
+    def place(row: Provided) -> tuple[int, str]:
+        return row.grade, report.books[row.textbook_id].sort_key
+
+    for row in sorted(_narrowed(report.rows), key=place):
+        book = report.books[row.textbook_id]
         sums = rules.provision_of([row])
         yield (
             row.grade,

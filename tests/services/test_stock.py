@@ -293,7 +293,7 @@ def test_provision_of_the_district(world: World, clock: FrozenClock) -> None:
     enrol(world.recipient_school, {1: 10, 10: 8, 11: 8}, by=world.recipient, clock=clock)
     _request(world.recipient_school, wanted, clock)
     schools = [world.donor_school, world.recipient_school, world.stranger_school]
-    rows = services.provision(schools=schools, school_year=SchoolYear(2026), on=TODAY)
+    rows = services.provision(schools=schools, school_year=SchoolYear(2026), on=TODAY).rows
     assert {(r.school_id, r.textbook_id, r.grade, r.usable, r.served, r.missing) for r in rows} == {
         (world.donor_school.id, first.id, 1, 50, 20, 0),
         (world.recipient_school.id, first.id, 1, 5, 5, 5),
@@ -301,7 +301,7 @@ def test_provision_of_the_district(world: World, clock: FrozenClock) -> None:
         (world.recipient_school.id, tenth.id, 11, 4, 4, 4),
         (world.recipient_school.id, wanted.id, 1, 0, 0, 10),
     }
-    assert services.provision(schools=[], school_year=SchoolYear(2026), on=TODAY) == []
+    assert services.provision(schools=[], school_year=SchoolYear(2026), on=TODAY).rows == []
 
 
 def _request(school: Holder, textbook: Textbook, clock: FrozenClock) -> None:
