@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from enum import StrEnum
+from typing import TypeVar
 
 from exchange.catalog.rules import Legality, Verdict
 from exchange.errors import Invalid, WrongMoment
@@ -404,6 +405,14 @@ class Counts:
         return self.arrived - self.handed_back - self.replaced
 
 
+Owner = TypeVar("Owner")
+
+
+def owner_after(kind: Kind, owner: Owner, taker: Owner) -> Owner:
+    """Return whose the copies are once received: the taker's for good, else still the owner's."""
+    return taker if kind is Kind.PERMANENT else owner
+
+
 def check_counts(counts: Counts) -> None:
     """Raise ``Invalid`` when a line's counts exceed what there is to count."""
     if any(value < 0 for value in vars(counts).values()):
@@ -466,6 +475,11 @@ def count_return(counts: Counts, *, handed_back: int = 0, replaced: int = 0) -> 
         raise Invalid("Количество не может быть меньше нуля.")
     check_counts(after)
     return after
+
+
+def was_disputed(lines: Iterable[Counts]) -> bool:
+    """Say whether the taker ever counted otherwise than the giver."""
+    return any(line.damaged or line.missing for line in lines)
 
 
 def state_after_arrival(kind: Kind, lines: Sequence[Counts]) -> State:
