@@ -70,24 +70,12 @@ def clock() -> FrozenClock:
     return FrozenClock(START)
 
 
-class Browser(FlaskClient):
-    """A client whose requests do not share what Flask keeps for one request.
-
-    The application's context stays open during a test, so that ``g`` would outlive a request and with it
-    the person signed in on another client.
-    """
-
-    def open(self, *args: Any, **options: Any) -> TestResponse:
-        vars(g).clear()
-        return super().open(*args, **options)
-
-
 @pytest.fixture
 def app(template: databases.Template, tmp_path: Path, clock: FrozenClock) -> Iterator[Portal]:
     url = template.copy(tmp_path)
     app = create_app(make_settings(tmp_path, url), clock)
     app.testing = True
-    app.test_client_class = Browser
+    app.test_client_class = Client
     app.config["WTF_CSRF_ENABLED"] = False
     with app.app_context():
         yield app
@@ -100,6 +88,14 @@ def app(template: databases.Template, tmp_path: Path, clock: FrozenClock) -> Ite
 def world(app: Portal, clock: FrozenClock) -> World:
     """A district of three schools and its fund, with the people who work there."""
     return factories.make_world(clock)
+
+
+class Client(FlaskClient):
+    """A browser: it does not see whom another one is signed in as, though all run in the test's context."""
+
+    def open(self, *args: Any, **kwargs: Any) -> TestResponse:
+        vars(g).clear()
+        return super().open(*args, **kwargs)
 
 
 SignIn = Callable[[User], FlaskClient]
