@@ -298,7 +298,7 @@ def run(run_id: int) -> Response:
             raise NotFound
         return export(format_, _("отчёт о загрузке"), [_(title) for title in REPORT_HEADER], chosen)
     number = max(_number("page") or 1, 1)
-    live = one.state in (runs.RunState.WAITING, runs.RunState.RUNNING)
+    live = one.is_live
     lost = live and runs.lost(one, clock=clock())
     return page(
         "catalog/run.html",
@@ -326,7 +326,7 @@ def _without_sheet(row: Sequence[str]) -> list[str]:
 def _failure(one: runs.Run, *, lost: bool) -> str:
     if lost:
         return str(_(runs.BROKEN))
-    if one.state is not runs.RunState.FAILED:
+    if not one.has_failed:
         return ""
     parameters: dict[str, Any] = one.result or {}
     return str(_(one.message, **parameters))
