@@ -11,10 +11,13 @@ import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import flask_migrate
 import pytest
+from flask import g
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from exchange import create_app
 from exchange.clock import FrozenClock
@@ -72,6 +75,7 @@ def app(template: databases.Template, tmp_path: Path, clock: FrozenClock) -> Ite
     url = template.copy(tmp_path)
     app = create_app(make_settings(tmp_path, url), clock)
     app.testing = True
+    app.test_client_class = Client
     app.config["WTF_CSRF_ENABLED"] = False
     with app.app_context():
         yield app
@@ -84,6 +88,14 @@ def app(template: databases.Template, tmp_path: Path, clock: FrozenClock) -> Ite
 def world(app: Portal, clock: FrozenClock) -> World:
     """A district of three schools and its fund, with the people who work there."""
     return factories.make_world(clock)
+
+
+class Client(FlaskClient):
+    """A browser: it does not see whom another one is signed in as, though all run in the test's context."""
+
+    def open(self, *args: Any, **kwargs: Any) -> TestResponse:
+        vars(g).clear()
+        return super().open(*args, **kwargs)
 
 
 SignIn = Callable[[User], FlaskClient]
