@@ -14,6 +14,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import LoginManager, current_user, login_user, logout_user
 from wtforms import HiddenField, PasswordField, RadioField, SelectField, StringField
+from wtforms.fields.choices import SelectChoice
 from wtforms.validators import EqualTo, Length
 
 from exchange import journal
@@ -354,7 +355,11 @@ class PeopleFilter(Form):
     q = StringField(_l("Имя, логин или школа"))
     state = SelectField(
         _l("Учётные записи"),
-        choices=[("active", _l("действующие")), ("closed", _l("отключённые")), ("", _l("все"))],
+        choices=[
+            SelectChoice("active", _l("действующие")),
+            SelectChoice("closed", _l("отключённые")),
+            SelectChoice("", _l("все")),
+        ],
         default="active",
     )
 
@@ -416,14 +421,14 @@ def _slips_shown(by: User) -> list[dict[str, Any]]:
     ]
 
 
-def _all_roles() -> list[tuple[str, str]]:
-    return [(role.value, _(name)) for role, name in ROLE_NAMES.items()]
+def _all_roles() -> list[SelectChoice]:
+    return [SelectChoice(role.value, _(name)) for role, name in ROLE_NAMES.items()]
 
 
-def _place_choices(by: User) -> list[tuple[str, str]]:
+def _place_choices(by: User) -> list[SelectChoice]:
     return [
-        ("", _("не школа, а район целиком")),
-        *((str(site.id), site.short_name) for site in _schools_of(by)),
+        SelectChoice("", _("не школа, а район целиком")),
+        *(SelectChoice(str(site.id), site.short_name) for site in _schools_of(by)),
     ]
 
 
@@ -449,8 +454,8 @@ class InviteForm(RoleForm):
     former = RadioField(
         _l("В школе уже есть человек с этой ролью"),
         choices=[
-            ("leave", _l("Он больше не работает: отключить сразу")),
-            ("stay", _l("Останутся оба")),
+            SelectChoice("leave", _l("Он больше не работает: отключить сразу")),
+            SelectChoice("stay", _l("Останутся оба")),
         ],
         validate_choice=False,
     )
@@ -727,6 +732,7 @@ def new_school() -> Response:
 @bp.post("/schools/new")
 def add_school() -> Response:
     """Add a school."""
+    access.require(access.current(), Action.EDIT_SCHOOLS)
     return _save_school(None)
 
 
@@ -802,10 +808,10 @@ def _storage_form(form: StorageForm, place: Holder | None, status: int = 200) ->
     return page("people/storage.html", "form", status=status, form=form, place=place)
 
 
-def _storage_choices() -> list[tuple[str, str]]:
+def _storage_choices() -> list[SelectChoice]:
     return [
-        ("", _("в управлении образования")),
-        *((str(school.id), school.short_name) for school in _schools_of(access.current())),
+        SelectChoice("", _("в управлении образования")),
+        *(SelectChoice(str(school.id), school.short_name) for school in _schools_of(access.current())),
     ]
 
 
@@ -957,8 +963,14 @@ def events() -> Response:
     access.require(by, Action.AUDIT)
     names = services.names(by.district_id)
     form = JournalFilter(request.args)
-    form.subject.choices = [("", _("всё")), *((key, each.title) for key, each in SUBJECTS.items())]
-    form.who.choices = [("", _("все")), *((str(number), name) for number, name in names.items())]
+    form.subject.choices = [
+        SelectChoice("", _("всё")),
+        *(SelectChoice(key, each.title) for key, each in SUBJECTS.items()),
+    ]
+    form.who.choices = [
+        SelectChoice("", _("все")),
+        *(SelectChoice(str(number), name) for number, name in names.items()),
+    ]
     valid = form.validate()
     zone = ZoneInfo(by.district.timezone)
     query = journal.events(
