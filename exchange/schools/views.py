@@ -30,7 +30,6 @@ from exchange.schools.rules import (
     Action,
     HolderKind,
     Role,
-    SlipState,
     fold_name,
 )
 from exchange.web.export import export
@@ -415,7 +414,7 @@ def _slips_shown(by: User) -> list[dict[str, Any]]:
             "role": _(ROLE_NAMES[slip.role]),
             "place": slip.school.short_name if slip.school else by.district.name,
             "expires": slip.expires_at,
-            "expired": state is SlipState.EXPIRED,
+            "expired": state.is_expired,
             "renews": slip.user_id is not None,
         }
         for slip, state in services.open_slips(by=by, clock=clock())
