@@ -35,6 +35,7 @@ NAVIGATION: Sequence[tuple[str, str, Action | None]] = (
     ("postings.requests", "Заявки", Action.POST_REQUEST),
     ("matching.index", "Подбор", Action.MATCH),
     ("transfers.index", "Передачи", Action.SEE_TRANSFER),
+    ("reserve.index", "Фонд", Action.SEE_DISTRICT),
     ("stock.provision", "Обеспеченность", Action.SEE_SHELF),
     ("catalog.index", "Каталог", None),
     ("lists.index", "Федеральный перечень", Action.LOAD_LIST),
