@@ -31,6 +31,8 @@ from exchange.config import Settings
 from exchange.db import db, in_unit
 from exchange.journal import Letter
 from exchange.schools.models import User
+from exchange.transfers import services as transfers
+from exchange.transfers.rules import STEP_NAMES
 from exchange.web.subjects import url_of
 
 LEASE = timedelta(minutes=10)
@@ -296,15 +298,17 @@ def compose(
         body = render_template(
             "mail/urgent.txt" if urgent else "mail/digest.txt",
             user=user,
+            tasks=[] if urgent else _tasks(user, clock),
             items=items[:MOST_ITEMS],
             more=len(items[MOST_ITEMS:]),
             account=url_for("people.account", _external=True),
             waiting=_waiting_url(),
         )
     message = EmailMessage(policy=SMTP)
-    message["Subject"] = header_text(f"{user.district.name}: {what}", LONGEST_SUBJECT)
-    message["From"] = Address(header_text(f"Взаимообмен, {user.district.name}"), addr_spec=settings.mail_from)
-    message["To"] = Address(header_text(user.full_name), addr_spec=address_for_mail(user.email))
+    message["Subject"] = header_text(f"{user.district.name}: {what}")
+    message["From"] = Address("Взаимообмен", addr_spec=address_for_mail(settings.mail_from))
+    # Without the reader's name: the standard library folds quoted Cyrillic names («Иванова И. И.») wrongly.
+    message["To"] = Address(addr_spec=address_for_mail(user.email))
     message["Date"] = clock.now()
     domain = address_for_mail(settings.mail_from).rpartition("@")[2]
     kind = "urgent" if urgent else "digest"
@@ -314,16 +318,33 @@ def compose(
     return message
 
 
+def _tasks(user: User, clock: Clock) -> list[Item]:
+    """Return the next steps that wait for the person."""
+    return [
+        Item(
+            gettext(
+                "%(step)s: %(giver)s → %(taker)s, %(title)s",
+                step=gettext(STEP_NAMES[row.step]) if row.step else gettext("Посмотреть"),
+                giver=row.giver,
+                taker=row.taker,
+                title=row.title,
+            ),
+            url_of("transfer", row.id, external=True),
+        )
+        for row in transfers.waiting(user, clock=clock)
+    ]
+
+
 def _waiting_url() -> str:
     endpoint = "transfers.waiting" if "transfers.waiting" in current_app.view_functions else "home.index"
     return url_for(endpoint, _external=True)
 
 
-def header_text(text: str, longest: int = 100) -> str:
-    """Return ``text`` as one line for a header: no line breaks, no control or invisible characters."""
+def header_text(text: str) -> str:
+    """Return ``text`` as one short line for a header: no line breaks, control or invisible characters."""
     visible = "".join(" " if unicodedata.category(c) in {"Cc", "Cf", "Zl", "Zp"} else c for c in text)
     line = " ".join(visible.split())
-    return line if len(line) <= longest else line[: longest - 1].rstrip() + "…"
+    return line if len(line) <= LONGEST_SUBJECT else line[: LONGEST_SUBJECT - 1].rstrip() + "…"
 
 
 def address_for_mail(address: str) -> str:
