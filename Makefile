@@ -27,7 +27,7 @@ lint: packages-dev  ## ruff, mypy, import contracts
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m mypy
-	@$(PYTHON) -m importlinter.cli lint
+	@.venv/bin/lint-imports
 
 migrate: packages  ## write a migration from the changed models: make migrate m="what changes"
 	@test -n "$(m)" || { echo 'make migrate m="what changes"'; exit 2; }

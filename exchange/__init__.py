@@ -19,9 +19,13 @@ from exchange.cli import init_cli
 from exchange.clock import Clock, SystemClock
 from exchange.config import Settings
 from exchange.db import db, init_db
+from exchange.home import book_panels
 from exchange.home import views as home
+from exchange.matching import views as matching
+from exchange.postings import views as postings
 from exchange.schools import views as people
 from exchange.stock import views as stock
+from exchange.transfers import views as transfers
 from exchange.web import display, pages, unit
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -71,7 +75,11 @@ def create_app(settings: Settings | None = None, clock: Clock | None = None) -> 
     display.init_display(app)
     home.init_navigation(app)
     catalog.init_catalog(app)
-    for blueprint in (home.bp, people.bp, catalog.bp, stock.bp):
-        app.register_blueprint(blueprint)
+    transfers.init_transfers(app)
+    matching.init_matching(app)
+    book_panels.init_book_panels(app)
+    for feature in (home, people, catalog, stock, postings, transfers, matching):
+        app.register_blueprint(feature.bp)
+    app.register_blueprint(catalog.lists_bp)
     init_cli(app)
     return app

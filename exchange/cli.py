@@ -21,6 +21,8 @@ from exchange.catalog import services as catalog
 from exchange.clock import Clock
 from exchange.config import Settings
 from exchange.db import db, in_unit
+from exchange.demo import season
+from exchange.demo.district import PASSWORD as DEMO_PASSWORD
 from exchange.errors import DomainError
 from exchange.ledger import services as ledger
 from exchange.postings import services as postings
@@ -80,6 +82,14 @@ def settings() -> Settings:
     """Return the application's settings."""
     result: Settings = current_app.extensions["settings"]
     return result
+
+
+@group.command("demo")
+def demo() -> None:
+    """Make the demo district, as it would stand today after a year of use."""
+    password_hash = schools.hash_password(DEMO_PASSWORD)
+    made = season.play(clock().now(), password_hash)
+    click.echo(f"Готово: {made.name}. Пароль у всех: {DEMO_PASSWORD}")
 
 
 @group.command("password")

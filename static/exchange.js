@@ -32,6 +32,7 @@
 
   // After a swap that took the focused control away, the focus goes to what replaced it, not to the page.
   document.addEventListener("htmx:afterSettle", function (event) {
+    if (event.detail.elt && (event.detail.elt.id === "notices" || event.detail.elt.id === "waiting-count")) { return; }
     if (event.detail.elt && event.detail.elt.matches("[data-counted]")) { afterCount(event.detail.elt); }
     if (document.activeElement === document.body && event.detail.elt && event.detail.elt.isConnected) {
       focusOn(event.detail.elt);

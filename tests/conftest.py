@@ -94,7 +94,7 @@ class Client(FlaskClient):
     """A browser: it does not see whom another one is signed in as, though all run in the test's context."""
 
     def open(self, *args: Any, **kwargs: Any) -> TestResponse:
-        g.pop("_login_user", None)
+        vars(g).clear()
         return super().open(*args, **kwargs)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -93,7 +94,8 @@ def postgresql_server() -> Iterator[str]:
             _wait_for(address)
             yield address
         finally:
-            server.terminate()
+            # Not SIGTERM: that waits for every client to leave.
+            server.send_signal(signal.SIGINT)
             server.wait(10)
 
 

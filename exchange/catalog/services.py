@@ -16,7 +16,6 @@ import sqlalchemy as sa
 
 from exchange import journal, runs
 from exchange.catalog.importer import (
-    COMPARED,
     ExistingEntry,
     Finding,
     Outcome,
@@ -25,10 +24,11 @@ from exchange.catalog.importer import (
     Report,
     Severity,
     compare,
+    existing_entry,
     read_list,
 )
 from exchange.catalog.models import Edition, FederalList, ListEntry, Textbook
-from exchange.catalog.rules import Legality, Level, Listing, SchoolYear, Verdict, fold, legality, sort_key
+from exchange.catalog.rules import Legality, Listing, SchoolYear, Verdict, fold, legality, sort_key
 from exchange.clock import Clock
 from exchange.db import db, in_unit, insert_if_absent
 from exchange.errors import Invalid, NotFound, WrongMoment
@@ -269,12 +269,10 @@ class Described:
 
 
 def describe(textbook_id: int, *, on: date) -> Described:
-    """Return one textbook for its page, in three queries; ``NotFound`` for an unknown one."""
-    textbook = db.session.get(Textbook, textbook_id)
-    if textbook is None:
-        raise NotFound("Такого учебника нет в каталоге.")
-    entries = db.session.execute(
+    """Return one textbook for its page, in two queries; ``NotFound`` for an unknown one."""
+    rows = db.session.execute(
         sa.select(
+            Textbook,
             ListEntry.appendix,
             ListEntry.number,
             ListEntry.valid_until,
@@ -286,10 +284,16 @@ def describe(textbook_id: int, *, on: date) -> Described:
             FederalList.in_force_from,
             FederalList.in_force_until,
         )
-        .join(FederalList)
-        .where(ListEntry.textbook_id == textbook_id)
+        .select_from(Textbook)
+        .join(ListEntry, ListEntry.textbook_id == Textbook.id, isouter=True)
+        .join(FederalList, FederalList.id == ListEntry.list_id, isouter=True)
+        .where(Textbook.id == textbook_id)
         .order_by(FederalList.in_force_from.desc(), ListEntry.appendix, ListEntry.number, ListEntry.position)
     ).all()
+    if not rows:
+        raise NotFound("Такого учебника нет в каталоге.")
+    textbook: Textbook = rows[0].Textbook
+    entries = [row for row in rows if row.appendix is not None]
     listings = [
         _listing(row, (0, row.appendix, row.valid_until, row.perpetual, row.excluded_on)) for row in entries
     ]
@@ -477,43 +481,17 @@ def _stored(order: str, edition: str) -> list[ExistingEntry]:
         .order_by(ListEntry.id)
     )
     return [
-        ExistingEntry(
-            ref=row.id,
+        existing_entry(
+            row.id,
+            row.facts,
             order=order,
             edition=edition,
             appendix=row.appendix,
             number=row.number,
             excluded=row.excluded_on is not None,
-            **{name: _restored(name, row.facts.get(name)) for name in COMPARED},
         )
         for row in rows
     ]
-
-
-_MANY = frozenset({"authors", "editors", "publishers"})
-
-
-def _facts(entry: ParsedEntry) -> dict[str, Any]:
-    """Return what was read of an entry, as JSON keeps it; ``_restored`` turns it back."""
-    facts: dict[str, Any] = {}
-    for name in COMPARED:
-        value = getattr(entry, name)
-        if isinstance(value, tuple):
-            value = list(value)
-        elif isinstance(value, date):
-            value = value.isoformat()
-        elif isinstance(value, Level):
-            value = value.value
-        facts[name] = value
-    return facts
-
-
-def _restored(name: str, value: Any) -> Any:
-    if name in _MANY:
-        return tuple(value or ())
-    if name == "valid_until":
-        return date.fromisoformat(value) if value else None
-    return Level(value or "") if name == "level" else value
 
 
 def apply_import(plan: Plan, *, by: User | None, clock: Clock) -> FederalList:
@@ -585,7 +563,7 @@ def _write(list_id: int, report: Report, *, today: date) -> None:
     _rename_corrected(report)
     ids = _textbook_ids()
     missing = [
-        {"identity": identity, **_textbook_values(_facts(entry))}
+        {"identity": identity, **_textbook_values(entry.facts)}
         for identity, entry in wanted.items()
         if identity not in ids
     ]
@@ -632,7 +610,7 @@ def _entry_values(entry: ParsedEntry, ids: Mapping[str, int]) -> dict[str, Any]:
     return {
         "row": entry.row,
         "raw": dict(entry.raw),
-        "facts": _facts(entry),
+        "facts": entry.facts,
         "valid_until": entry.valid_until,
         "perpetual": entry.perpetual,
         "excluded_on": None,

@@ -34,6 +34,7 @@ from exchange.web.pages import done, page, wants_fragment
 from exchange.web.unit import outside_unit
 
 bp = Blueprint("catalog", __name__)
+lists_bp = Blueprint("lists", __name__)
 
 Panel = Callable[[int], Markup]
 """What a higher feature shows on the page of the textbook with this id."""
@@ -202,7 +203,7 @@ def book(textbook_id: int) -> Response:
 # --- the federal lists ---
 
 
-@bp.get("/lists")
+@lists_bp.get("/lists", endpoint="index")
 def lists() -> Response:
     """Show the federal lists that are loaded, the one in force, and the latest uploads."""
     by = access.current()
@@ -226,14 +227,14 @@ class UploadForm(Form):
     in_force_from = RussianDateField(_l("Действует с"), [Filled()])
 
 
-@bp.get("/lists/import")
+@lists_bp.get("/lists/import")
 def import_form() -> Response:
     """Show the form of an upload."""
     access.require(access.current(), Action.LOAD_LIST)
     return page("catalog/import.html", "form", form=UploadForm())
 
 
-@bp.post("/lists/import")
+@lists_bp.post("/lists/import")
 @outside_unit
 def upload() -> Response:
     """Keep an uploaded file and start its check; the file is read in the run, not here."""
@@ -261,7 +262,7 @@ def upload() -> Response:
     finally:
         Path(waiting).unlink(missing_ok=True)
     runs.submit(run_id)
-    return done(url_for("catalog.run", run_id=run_id))
+    return done(url_for("lists.run", run_id=run_id))
 
 
 def _enter(form: UploadForm) -> runs.Run:
@@ -285,8 +286,10 @@ KINDS = {
 }
 """What a line of the report says, by the word in the page's address."""
 
+SHEET = REPORT_HEADER.index("Лист")
 
-@bp.get("/lists/runs/<int:run_id>")
+
+@lists_bp.get("/lists/runs/<int:run_id>")
 def run(run_id: int) -> Response:
     """Show how far a check or a load is and, once it is done, its report; 286 ends the polling."""
     one = services.run_of(run_id, by=access.current())
@@ -298,6 +301,9 @@ def run(run_id: int) -> Response:
             raise NotFound
         return export(format_, _("отчёт о загрузке"), [_(title) for title in REPORT_HEADER], chosen)
     number = max(_number("page") or 1, 1)
+    shown = chosen[(number - 1) * services.PAGE : number * services.PAGE]
+    # The name of the sheet is left to the download; what is empty on this page takes no room.
+    filled = [at for at in range(len(REPORT_HEADER)) if at != SHEET and any(row[at] for row in shown)]
     live = one.state in (runs.RunState.WAITING, runs.RunState.RUNNING)
     lost = live and runs.lost(one, clock=clock())
     return page(
@@ -309,8 +315,8 @@ def run(run_id: int) -> Response:
         failure=_failure(one, lost=lost),
         loads=one.kind == services.APPLY,
         since=format_date(date.fromisoformat(one.input["in_force_from"])),
-        header=[_(title) for title in _without_sheet(REPORT_HEADER)],
-        rows=[_without_sheet(row) for row in chosen[(number - 1) * services.PAGE : number * services.PAGE]],
+        header=[_(title) for title in _columns(REPORT_HEADER, filled)],
+        rows=[_columns(row, filled) for row in shown],
         kinds={name: (word, sum(row[0] == word for row in rows)) for name, word in KINDS.items()},
         kind=kind,
         number=number,
@@ -318,9 +324,8 @@ def run(run_id: int) -> Response:
     )
 
 
-def _without_sheet(row: Sequence[str]) -> list[str]:
-    """Leave the name of the sheet to the downloaded report: on the page the row is enough."""
-    return [*row[:1], *row[2:]]
+def _columns(row: Sequence[str], filled: Sequence[int]) -> list[str]:
+    return [row[at] for at in filled]
 
 
 def _failure(one: runs.Run, *, lost: bool) -> str:
@@ -332,7 +337,7 @@ def _failure(one: runs.Run, *, lost: bool) -> str:
     return str(_(one.message, **parameters))
 
 
-@bp.post("/lists/runs/<int:run_id>/load")
+@lists_bp.post("/lists/runs/<int:run_id>/load")
 @outside_unit
 def load(run_id: int) -> Response:
     """Load a checked file."""
@@ -345,11 +350,11 @@ def load(run_id: int) -> Response:
     load_id, fresh = in_unit(enter)
     if fresh:
         runs.submit(load_id)
-    return done(url_for("catalog.run", run_id=load_id))
+    return done(url_for("lists.run", run_id=load_id))
 
 
-@bp.post("/lists/runs/<int:run_id>/cancel")
+@lists_bp.post("/lists/runs/<int:run_id>/cancel")
 def cancel(run_id: int) -> Response:
     """Give a checked file up."""
     services.cancel_check(run_id, by=access.current())
-    return done(url_for("catalog.lists"), _("Загрузка отменена, перечень не изменён."))
+    return done(url_for("lists.index"), _("Загрузка отменена, перечень не изменён."))

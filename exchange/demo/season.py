@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import cached_property
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
@@ -46,26 +47,24 @@ SEED = 1801
 SUBJECTS = (
     "Русский язык",
     "Литературное чтение",
-    "Литература",
     "Математика",
     "Окружающий мир",
     "Английский язык",
     "История",
-    "Обществознание",
     "География",
     "Физика",
     "Химия",
     "Биология",
-    "Информатика",
 )
 """Subjects whose main textbook every school of the demo holds."""
-WEALTH = {"BAL1": 1.16, "BAL2": 1.1, "PRI": 1.02, "KOZ": 1.02, "CHE": 0.9, "KRA": 0.92}
+WEALTH = {"BAL1": 1.25, "BAL2": 1.2, "PRI": 1.12, "KOZ": 1.1, "CHE": 0.92, "KRA": 0.92}
 """Copies per pupil, on average; the other schools have about one."""
 YEARS = (2018, 2019, 2020, 2021, 2023)
 SPECIAL = ("Чтение", 2, "Ильина")
 """A special-needs book: subject, grade, first author."""
 BUFFER = 2
-POSTED_PER_SCHOOL = 7
+OFFERS_PER_SCHOOL = 14
+REQUESTS_PER_SCHOOL = 6
 
 
 def play(now: datetime, password_hash: str) -> District:
@@ -100,8 +99,9 @@ class _Season:
         self.today: date = now.astimezone(self.zone).date()
         self.year = SchoolYear.of(self.today).start
         self.district_id = 0
-        self.ids: dict[str, int] = {}
-        self.logins: dict[str, int] = {}
+        # Kept as objects: what nothing refers to the session forgets and has to load again.
+        self.holders: dict[str, Holder] = {}
+        self.users: dict[str, User] = {}
 
     def play(self) -> District:
         last_autumn = date(self.year - 1, 9, 1)
@@ -143,14 +143,11 @@ class _Season:
         self.clock.set(self.now - timedelta(days=days))
 
     def holder(self, code: str) -> Holder:
-        return db.session.get_one(Holder, self.ids[code])
-
-    def user(self, login: str) -> User:
-        return db.session.get_one(User, self.logins[login])
+        return self.holders[code]
 
     @property
     def methodist(self) -> User:
-        return self.user(people.METHODIST[0])
+        return self.users[people.METHODIST[0]]
 
     def librarian_of(self, holder: Holder) -> User:
         return self.speaker(holder, "")
@@ -162,8 +159,8 @@ class _Season:
         """Return who acts at a holder: for the fund that is the methodist."""
         if holder.kind is HolderKind.FUND:
             return self.methodist
-        code = next(code for code, id_ in self.ids.items() if id_ == holder.id)
-        return self.user(code.lower() + suffix)
+        code = next(code for code, known in self.holders.items() if known is holder)
+        return self.users[code.lower() + suffix]
 
     # --- the district ---
 
@@ -191,31 +188,30 @@ class _Season:
                 by=self.methodist,
                 clock=self.clock,
             )
-            self.ids[school.code] = holder.id
-        self.ids["ORF"] = db.session.scalars(
-            sa.select(Holder.id).where(Holder.district_id == made.id, Holder.kind == HolderKind.FUND)
+            self.holders[school.code] = holder
+        self.holders["ORF"] = db.session.scalars(
+            sa.select(Holder).where(Holder.district_id == made.id, Holder.kind == HolderKind.FUND)
         ).one()
-        self.ids["ORF-PRI"] = schools.save_storage_place(
+        self.holders["ORF-PRI"] = schools.save_storage_place(
             None,
             name="Районный обменно-резервный фонд, хранение в Приморской СОШ",
             short_name="ОРФ, Приморск",
             located_at=self.holder("PRI"),
             by=self.methodist,
             clock=self.clock,
-        ).id
+        )
 
     def add_user(self, login: str, name: str, role: Role, school: str | None = None) -> None:
-        user = schools.make_user(
+        self.users[login] = schools.make_user(
             district_id=self.district_id,
             login=login,
             full_name=name,
             password_hash=self.password_hash,
             role=role,
             clock=self.clock,
-            school_id=self.ids[school] if school else None,
+            school_id=self.holders[school].id if school else None,
             email=f"{login}@demo.example",
         )
-        self.logins[login] = user.id
 
     def invite_everybody(self) -> None:
         for school in people.SCHOOLS:
@@ -224,7 +220,7 @@ class _Season:
         for login, name, school_code in people.DEPUTIES:
             self.add_user(login, name, Role.DEPUTY, school_code)
         schools.add_role(
-            self.logins[people.HEAD_OF_ASSOCIATION.lower()],
+            self.users[people.HEAD_OF_ASSOCIATION.lower()].id,
             role=Role.HEAD,
             school=None,
             by=self.methodist,
@@ -255,13 +251,15 @@ class _Season:
 
     # --- shelves ---
 
+    @cached_property
     def titles(self) -> list[_Title]:
-        """Return the main textbook of each subject and grade: the first allowed one of the newest order."""
+        """The main textbook of each subject and grade: the first allowed one of the newest order."""
         rows = db.session.execute(
             sa.select(Textbook.id, Textbook.subject, Textbook.grade_from, Textbook.grade_to, Textbook.parts)
             .join(ListEntry, ListEntry.textbook_id == Textbook.id)
             .join(FederalList, FederalList.id == ListEntry.list_id)
             .where(
+                FederalList.in_force_until.is_(None),
                 ListEntry.appendix == 1,
                 ListEntry.excluded_on.is_(None),
                 Textbook.subject.in_(SUBJECTS),
@@ -269,7 +267,7 @@ class _Season:
                 Textbook.grade_from.is_not(None),
                 Textbook.level.not_like("углубл%"),
             )
-            .order_by(FederalList.in_force_from.desc(), ListEntry.id)
+            .order_by(ListEntry.id)
         ).all()
         chosen: dict[tuple[str, int], _Title] = {}
         for row in rows:
@@ -295,7 +293,7 @@ class _Season:
         return (
             db.session.scalar(
                 sa.select(sa.func.sum(Enrolment.pupils)).where(
-                    Enrolment.school_id == self.ids[code],
+                    Enrolment.school_id == self.holders[code].id,
                     Enrolment.school_year == (year or self.year),
                     Enrolment.grade.in_(list(grades)),
                 )
@@ -324,12 +322,12 @@ class _Season:
             )
 
     def count_shelf(self, school: people.School) -> None:
-        for title in self.titles():
+        for title in self.titles:
             grades = [grade for grade in title.grades if grade <= school.grades]
             if not grades:
                 continue
             pupils = self.pupils(school.code, grades, self.year - 1)
-            wealth = self.random.gauss(WEALTH.get(school.code, 1.0), 0.14)
+            wealth = self.random.gauss(WEALTH.get(school.code, 1.0), 0.22)
             sets = max(0, round(pupils * wealth))
             lost = self.random.choice((0, 0, 0, 0, 0, 1, 2))
             copies = {part: max(0, sets - (lost if part == 2 else 0)) for part in range(1, title.parts + 1)}
@@ -341,7 +339,7 @@ class _Season:
         editions = db.session.scalars(
             sa.select(Edition)
             .join(Balance, Balance.edition_id == Edition.id)
-            .where(Balance.holder_id == self.ids[code], Edition.textbook_id == textbook_id)
+            .where(Balance.holder_id == self.holders[code].id, Edition.textbook_id == textbook_id)
         ).all()
         year = editions[0].year if editions else YEARS[-1]
         parts = db.session.get_one(Textbook, textbook_id).parts
@@ -392,8 +390,8 @@ class _Season:
                         clock=self.clock,
                     )
             reserve.set_floor(
-                textbook_id=self.book("Математика", 5, "Виленкин"),
-                copies=5,
+                self.book("Математика", 5, "Виленкин"),
+                5,
                 by=self.methodist,
                 clock=self.clock,
             )
@@ -432,7 +430,7 @@ class _Season:
             lines = [
                 transfers.NewLine(
                     edition_id=catalog.edition_for(textbook_id, year, part).id,
-                    owner_id=self.ids[giver],
+                    owner_id=self.holders[giver].id,
                     copies=number,
                 )
                 for part, number in copies.items()
@@ -496,7 +494,7 @@ class _Season:
         stories = set(self.story_books().values())
         surplus: list[tuple[int, int, _Title]] = []
         missing: list[tuple[int, _Title]] = []
-        for title in self.titles():
+        for title in self.titles:
             pupils = self.pupils(school.code, title.grades)
             if not pupils or title.textbook_id in stories:
                 continue
@@ -507,7 +505,7 @@ class _Season:
                 missing.append((pupils - shelf.sets, title))
         surplus.sort(key=lambda item: -item[0])
         missing.sort(key=lambda item: -item[0])
-        for index, (copies, year, title) in enumerate(surplus[:POSTED_PER_SCHOOL]):
+        for index, (copies, year, title) in enumerate(surplus[:OFFERS_PER_SCHOOL]):
             kind = OfferKind.LOAN if index % 4 == 3 else OfferKind.PERMANENT
             self.offer(
                 school.code,
@@ -516,7 +514,7 @@ class _Season:
                 dict.fromkeys(self.parts(title.textbook_id), copies),
                 kind,
             )
-        for copies, title in missing[:POSTED_PER_SCHOOL]:
+        for copies, title in missing[:REQUESTS_PER_SCHOOL]:
             self.request(school.code, title.textbook_id, dict.fromkeys(self.parts(title.textbook_id), copies))
 
     def sets_on_shelf(self, holder: Holder, textbook_id: int, parts: int) -> _Shelf:

@@ -19,8 +19,16 @@ bp = Blueprint("home", __name__)
 
 NAVIGATION: Sequence[tuple[str, str, Action | None]] = (
     ("home.index", "Главная", None),
+    ("transfers.waiting", "Ждёт меня", None),
+    ("postings.board", "Доска", None),
+    ("stock.index", "Полка", Action.SEE_SHELF),
+    ("postings.offers", "Излишки", Action.POST_OFFER),
+    ("postings.requests", "Заявки", Action.POST_REQUEST),
+    ("matching.index", "Подбор", Action.MATCH),
+    ("transfers.index", "Передачи", Action.SEE_TRANSFER),
+    ("stock.provision", "Обеспеченность", Action.SEE_SHELF),
     ("catalog.index", "Каталог", None),
-    ("catalog.lists", "Федеральный перечень", Action.LOAD_LIST),
+    ("lists.index", "Федеральный перечень", Action.LOAD_LIST),
     ("people.schools", "Школы", Action.SEE_DISTRICT),
     ("people.directory", "Люди", Action.MANAGE_PEOPLE),
 )
@@ -46,8 +54,7 @@ def init_navigation(app: Flask) -> None:
             Item(
                 title=_(title),
                 url=url_for(endpoint),
-                here=(request.endpoint or "").split(".")[0] == endpoint.split(".")[0]
-                and (request.endpoint == endpoint or endpoint.endswith(".index")),
+                here=_is_here(endpoint),
                 count=app.extensions["counters"]["waiting"]() if endpoint == "transfers.waiting" else None,
             )
             for endpoint, title, action in NAVIGATION
@@ -58,6 +65,14 @@ def init_navigation(app: Flask) -> None:
     app.add_template_global(
         lambda action, holder=None: access.allowed(access.current(), Action(action), holder), "may"
     )
+
+
+def _is_here(endpoint: str) -> bool:
+    """Say whether a link of the header is of this page, or of its feature where the page has no link."""
+    present = request.endpoint or ""
+    if any(present == listed for listed, *_rest in NAVIGATION):
+        return present == endpoint
+    return endpoint.endswith(".index") and endpoint.partition(".")[0] == present.partition(".")[0]
 
 
 @bp.get("/")

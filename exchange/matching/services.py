@@ -18,7 +18,7 @@ from exchange.clock import Clock
 from exchange.db import db, in_unit
 from exchange.errors import DomainError, NotFound, Stale, WrongMoment
 from exchange.ledger.models import Balance
-from exchange.matching import rules, solver
+from exchange.matching import rules
 from exchange.matching.models import Plan, PlanLine, PlanState
 from exchange.postings.models import Offer, Request, RequestPart
 from exchange.postings.rules import PostingState
@@ -331,6 +331,9 @@ def perform(run: runs.Run, *, clock: Clock) -> dict[str, Any]:
     gathered = gather(district, clock=clock, kept=former.lines if former else ())
     former_id = former.id if former else None
     db.session.rollback()
+    # The optimiser and its numbers are heavy: a server that never matches never loads them.
+    from exchange.matching import solver
+
     result = solver.solve(gathered.problem)
     faults = rules.check(gathered.problem, result)
     if faults:

@@ -6,6 +6,7 @@ from alembic import context
 from flask import current_app
 
 from exchange.db import Base, UtcDateTime, db
+from exchange.migrations import guards
 
 MODELS = (
     "journal",
@@ -55,6 +56,10 @@ def run() -> None:
                     broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
                     if broken:
                         raise RuntimeError(f"the migration would break foreign keys: {broken[:5]}")
+                if set(context.get_context().get_current_heads()) == set(context.script.get_heads()):
+                    unguarded = guards.missing(connection)
+                    if unguarded:
+                        raise RuntimeError(f"the migration must call guards.install(): {unguarded}")
         finally:
             if sqlite:
                 raw.execute("PRAGMA foreign_keys=ON")

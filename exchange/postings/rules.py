@@ -64,6 +64,13 @@ REQUEST_STANDINGS = {
 }
 
 
+class Side(StrEnum):
+    """Which textbooks of the board are shown: those somebody has to spare, or those somebody lacks."""
+
+    HAVE = "have"
+    NEED = "need"
+
+
 class ShortageReason(StrEnum):
     """Why books are missing: a closed list."""
 
@@ -168,12 +175,21 @@ def standing(state: PostingState, *, asked: int, taken: int, expires_on: date, t
     return Standing.PARTLY if taken else Standing.OPEN
 
 
-def to_spare(*, free: int, usable: int, pupils: int | None) -> int | None:
-    """Return the copies a school is advised to offer: what is free beyond its own pupils.
+def to_spare(free: Sequence[int], *, borrowed: int, pupils: int | None) -> list[int | None]:
+    """Return the copies a school is advised to offer of each year of one part, taking from the first years.
 
-    ``usable`` are all usable copies of the part, of whatever year; ``None`` when the pupils are not known.
+    ``free`` are its own copies that it could offer, by year; with the ``borrowed`` ones they serve its
+    ``pupils``, and only what is left is advised. ``None`` when the pupils are not known.
     """
-    return None if pupils is None else min(free, max(0, usable - pupils))
+    if pupils is None:
+        return [None] * len(free)
+    left = max(0, sum(free) + borrowed - pupils)
+    advice: list[int | None] = []
+    for copies in free:
+        taken = min(copies, left)
+        advice.append(taken)
+        left -= taken
+    return advice
 
 
 def above_floor(free: Sequence[int], floor: int) -> list[int]:
@@ -226,9 +242,19 @@ def check_expiry(expires_on: date, *, today: date) -> None:
         raise Invalid("Не дольше года: потом можно продлить.", field="expires_on")
 
 
+def is_open(state: PostingState) -> bool:
+    """Say whether the posting is on the board: it can be changed, withdrawn and answered."""
+    return state is PostingState.OPEN
+
+
+def is_renewable(state: PostingState) -> bool:
+    """Say whether the posting can be kept on the board or put back; withdrawn is withdrawn for good."""
+    return state is not PostingState.WITHDRAWN
+
+
 def check_renewable(state: PostingState) -> None:
-    """Raise ``WrongMoment`` for a posting that was withdrawn: that is for good."""
-    if state is PostingState.WITHDRAWN:
+    """Raise ``WrongMoment`` for a posting that was withdrawn."""
+    if not is_renewable(state):
         raise WrongMoment("Отозванное не продлевается. Разместите заново.")
 
 
@@ -242,19 +268,26 @@ def check_not_below_reserved(copies: int, reserved: int) -> None:
         )
 
 
-def check_not_below_matched(copies: int, matched: int) -> None:
+def check_not_below_matched(copies: int, matched: int, *, part: int) -> None:
     """Raise ``Invalid`` when a request would fall below what is already on its way."""
     if copies < matched:
         raise Invalid(
             "Уже подобрано %(matched)s экз.: меньше сделать нельзя. Сначала отзовите передачу.",
             field="copies",
             matched=matched,
+            part=part,
         )
 
 
 def default_expiry(today: date, days: int) -> date:
     """Return the usual last day of a posting: ``days`` calendar days from ``today``."""
     return today + timedelta(days=days)
+
+
+def default_due_back(today: date) -> date:
+    """Return the usual day of return of a loan: the 20th of the coming June (books come back 15–25 June)."""
+    june = date(today.year, 6, 20)
+    return june if today < june else date(today.year + 1, 6, 20)
 
 
 def warn_until(today: date) -> date:

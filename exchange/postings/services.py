@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.orm import aliased
 from sqlalchemy.orm.attributes import flag_modified
 from sqlalchemy.orm.util import identity_key
 
 from exchange import journal
 from exchange.catalog import services as catalog
 from exchange.catalog.models import Edition, Textbook
-from exchange.catalog.rules import Verdict
+from exchange.catalog.rules import SchoolYear, Verdict
 from exchange.clock import Clock
 from exchange.db import Base, db
 from exchange.errors import Invalid, NotFound, Stale, WrongMoment
 from exchange.ledger.models import Balance
 from exchange.postings import rules
 from exchange.postings.models import Offer, Request, RequestPart
-from exchange.postings.rules import OfferKind, PostingState, ShortageReason
+from exchange.postings.rules import OfferKind, PostingState, ShortageReason, Side
 from exchange.schools import access
-from exchange.schools.models import District, Holder, User
-from exchange.schools.rules import Action, HolderKind
-from exchange.stock.models import ShelfNote
-from exchange.stock.rules import Condition
+from exchange.schools.models import District, Holder, Road, User
+from exchange.schools.rules import Action, HolderKind, Place, may
+from exchange.stock import services as stock
+from exchange.stock.models import Floor, ShelfNote
+from exchange.stock.rules import Candidate, Condition, sets_of
 
 NOT_ENOUGH_OFFERED = (
     "В излишках этой школы свободно только %(free)s, а нужно %(needed)s. Уменьшите количество."
@@ -361,7 +364,7 @@ def change_request(
     present = {part.part: part for part in request.parts}
     before = sum(part.copies for part in request.parts)
     for number, part in present.items():
-        rules.check_not_below_matched(wanted.get(number, 0), part.matched)
+        rules.check_not_below_matched(wanted.get(number, 0), part.matched, part=number)
     for number, part in present.items():
         if number in wanted:
             part.copies = wanted[number]
@@ -652,4 +655,591 @@ def _record_request(
         district_id=request.district_id,
         to=to,
         **parameters,
+    )
+
+
+# --- what is shown ---
+
+PAGE = 50
+"""Rows of a page of a list: postings, or textbooks of the board."""
+
+
+@dataclass(frozen=True)
+class ShelfRow:
+    """An edition on a school's own shelf, and what of it could be offered. All in copies.
+
+    ``spare`` is the advice: what is free beyond the school's own pupils; ``None`` when these are not known.
+    """
+
+    edition: Edition
+    copies: int
+    free: int
+    spare: int | None
+    condition: Condition
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """A textbook as a school has it, the newest year first.
+
+    ``pupils`` need it (``None``: not known); of complete sets ``fit`` are fit for use and ``missing`` lack.
+    """
+
+    rows: Sequence[ShelfRow]
+    pupils: int | None
+    fit: int
+    missing: int | None
+
+
+def shelf_of(school: Holder, textbook: Textbook, *, clock: Clock) -> Shelf:
+    """Return what a school has of a textbook, what of it could be offered and what it lacks."""
+    today = clock.today(school.district.timezone)
+    book = next((one for one in stock.shelf(school, on=today) if one.id == textbook.id), None)
+    if book is None:
+        pupils = _pupils(school, textbook, SchoolYear.of(today))
+        return Shelf(rows=[], pupils=pupils, fit=0, missing=pupils)
+    here = [edition for edition in book.editions if edition.edition_id is not None and edition.own]
+    editions = {
+        edition.id: edition
+        for edition in db.session.scalars(
+            sa.select(Edition).where(Edition.id.in_([one.edition_id for one in here]))
+        )
+    }
+    free = free_on_shelf(school.id, list(editions))
+    borrowed = book.by_part(lambda edition: edition.borrowed)
+    spare: dict[int, int | None] = {}
+    for part in range(1, textbook.parts + 1):
+        own = {number: free[number] for number, edition in sorted(editions.items()) if edition.part == part}
+        # Newer books stay: the oldest years are advised first.
+        oldest_first = sorted(own, key=lambda number: editions[number].year)
+        advice = rules.to_spare(
+            [own[number] for number in oldest_first], borrowed=borrowed[part], pupils=book.pupils
+        )
+        spare.update(zip(oldest_first, advice, strict=True))
+    rows = [
+        ShelfRow(
+            edition=editions[one.edition_id],
+            copies=one.own,
+            free=free[one.edition_id],
+            spare=spare[one.edition_id],
+            condition=one.condition or Condition.GOOD,
+        )
+        for one in here
+        if one.edition_id is not None
+    ]
+    fit = sets_of(book.by_part(lambda edition: edition.fit), textbook.parts).complete
+    return Shelf(rows=rows, pupils=book.pupils, fit=fit, missing=book.need)
+
+
+def _pupils(school: Holder, textbook: Textbook, year: SchoolYear) -> int | None:
+    """Return the pupils of the grades of a textbook that is not on the shelf; ``None`` if not known."""
+    grades = Candidate(
+        textbook_id=textbook.id,
+        subject=textbook.subject,
+        grade_from=textbook.grade_from,
+        grade_to=textbook.grade_to,
+        special_needs=textbook.special_needs,
+        lasts=True,
+    ).grades
+    pupils = stock.enrolment(school.id, year.start) if grades else {}
+    return sum(pupils.get(grade, 0) for grade in grades) if pupils else None
+
+
+def offers_of(
+    school_id: int,
+    *,
+    state: PostingState | None = None,
+    text: str = "",
+    first: int = 0,
+    limit: int | None = PAGE,
+) -> tuple[Sequence[Any], int]:
+    """Return a page of a school's offers (columns, the open ones first) and how many there are in all."""
+    return _page_of(
+        sa.select(
+            Offer.id,
+            Offer.copies,
+            Offer.reserved,
+            Offer.kind,
+            Offer.condition,
+            Offer.due_back,
+            Offer.available_from,
+            Offer.expires_on,
+            Offer.note,
+            Offer.state,
+            Offer.version,
+            Edition.year,
+            Edition.part,
+            Edition.textbook_id,
+            *catalog.BOOK_COLUMNS[1:],
+            Textbook.parts,
+            Textbook.subject,
+            Textbook.level,
+            sa.func.count().over().label("total"),
+        )
+        .join(Edition, Edition.id == Offer.edition_id)
+        .join(Textbook, Textbook.id == Edition.textbook_id)
+        .where(Offer.holder_id == school_id, *catalog.matching(text))
+        .order_by(Offer.state != PostingState.OPEN, Textbook.sort_key, Edition.year, Edition.part, Offer.id),
+        None if state is None else Offer.state == state,
+        first,
+        limit,
+    )
+
+
+def requests_of(
+    school_id: int,
+    *,
+    state: PostingState | None = None,
+    text: str = "",
+    first: int = 0,
+    limit: int | None = PAGE,
+) -> tuple[Sequence[Any], int]:
+    """Return a page of a school's requests (columns) and how many there are in all."""
+    return _page_of(
+        sa.select(
+            Request.id,
+            Request.reason,
+            Request.needed_by,
+            Request.year_from,
+            Request.loan_acceptable,
+            Request.expires_on,
+            Request.note,
+            Request.state,
+            Request.version,
+            Request.textbook_id,
+            *catalog.BOOK_COLUMNS[1:],
+            Textbook.parts,
+            Textbook.subject,
+            Textbook.level,
+            sa.func.count().over().label("total"),
+        )
+        .join(Textbook, Textbook.id == Request.textbook_id)
+        .where(Request.school_id == school_id, *catalog.matching(text))
+        .order_by(Request.state != PostingState.OPEN, Textbook.sort_key, Request.id),
+        None if state is None else Request.state == state,
+        first,
+        limit,
+    )
+
+
+def parts_of(request_ids: Collection[int]) -> dict[int, list[Any]]:
+    """Return (part, copies, matched) of each request, in the order of the parts."""
+    result: dict[int, list[Any]] = {}
+    for row in db.session.execute(
+        sa.select(RequestPart.request_id, RequestPart.part, RequestPart.copies, RequestPart.matched)
+        .where(RequestPart.request_id.in_(request_ids))
+        .order_by(RequestPart.part)
+    ):
+        result.setdefault(row.request_id, []).append(row)
+    return result
+
+
+def _page_of(
+    query: sa.Select[*tuple[Any, ...]],
+    condition: sa.ColumnElement[bool] | None,
+    first: int,
+    limit: int | None,
+) -> tuple[Sequence[Any], int]:
+    if condition is not None:
+        query = query.where(condition)
+    rows = db.session.execute(query.offset(first).limit(limit)).all()
+    return rows, rows[0].total if rows else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Giver:
+    """Copies that can be asked for: a school's offer or, without ``offer_id``, what the fund can spare.
+
+    ``km`` is the way from the reader's school; ``None`` for a reader without one.
+    """
+
+    offer_id: int | None
+    edition_id: int
+    holder_id: int
+    holder: str
+    year: int
+    part: int
+    copies: int
+    kind: OfferKind | None
+    condition: Condition | None
+    due_back: date | None
+    available_from: date | None
+    expires_on: date | None
+    note: str
+    km: float | None
+    mine: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Seeker:
+    """What a school lacks, by part. ``copies`` is ``None`` where the number may identify a child."""
+
+    request_id: int
+    holder_id: int
+    holder: str
+    copies: Mapping[int, int] | None
+    year_from: int | None
+    needed_by: date | None
+    loan_acceptable: bool
+    expires_on: date
+    note: str
+    km: float | None
+    mine: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BoardRow:
+    """A textbook of the board with those who have it to spare and those who lack it, the nearest first."""
+
+    book: Any
+    givers: Sequence[Giver]
+    seekers: Sequence[Seeker]
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Board:
+    """A page of the board and the number of its textbooks in all."""
+
+    rows: Sequence[BoardRow]
+    total: int
+
+
+def board_subjects(district_id: int) -> list[str]:
+    """Return the subjects of the books on the board of a district."""
+    present = _present(district_id)
+    return list(
+        db.session.scalars(
+            sa.select(Textbook.subject)
+            .where(Textbook.id.in_(sa.select(present.c.textbook_id)))
+            .distinct()
+            .order_by(Textbook.subject)
+        )
+    )
+
+
+def board(
+    *,
+    by: User,
+    school: Holder | None,
+    clock: Clock,
+    side: Side | None = None,
+    text: str = "",
+    subject: str = "",
+    grade: int | None = None,
+    textbook_id: int | None = None,
+    nearest: bool = False,
+    mine: bool = False,
+    first: int = 0,
+    limit: int | None = PAGE,
+) -> Board:
+    """Return the surpluses and needs of a district by textbook, as ``by`` of ``school`` may see them.
+
+    ``nearest`` puts the books first that are to be had close by; ``mine`` keeps those the school asks for;
+    ``limit=None`` returns all. Four queries.
+    """
+    access.require(by, Action.SEE_DISTRICT)
+    present = _present(by.district_id)
+    shown = sa.select(present.c.textbook_id)
+    if side is not None:
+        shown = shown.where(present.c.side == side.value)
+    where = [Textbook.id.in_(shown), *catalog.matching(text)]
+    if subject:
+        where.append(Textbook.subject == subject)
+    if grade is not None:
+        where += [Textbook.grade_from <= grade, Textbook.grade_to >= grade]
+    if textbook_id is not None:
+        where.append(Textbook.id == textbook_id)
+    if mine and school is not None:
+        wanted = sa.select(present.c.textbook_id).where(
+            present.c.side == Side.NEED.value, present.c.holder_id == school.id
+        )
+        where.append(Textbook.id.in_(wanted))
+    query = sa.select(
+        *catalog.BOOK_COLUMNS,
+        Textbook.subject,
+        Textbook.parts,
+        Textbook.special_needs,
+        sa.func.count().over().label("total"),
+    ).where(*where)
+    order: list[Any] = [Textbook.sort_key, Textbook.id]
+    if nearest and school is not None:
+        near = _nearest(present, school)
+        query = query.outerjoin(near, near.c.textbook_id == Textbook.id)
+        order.insert(0, sa.func.coalesce(near.c.km, FARTHEST))
+    books = db.session.execute(query.order_by(*order).offset(first).limit(limit)).all()
+    ids = [book.id for book in books]
+    givers, seekers = _lines(ids, by=by, school=school, special={b.id for b in books if b.special_needs})
+    verdicts = catalog.verdicts(ids, clock.today(by.district.timezone))
+    rows = [
+        BoardRow(book, givers.get(book.id, []), seekers.get(book.id, []), verdicts[book.id]) for book in books
+    ]
+    return Board(rows, books[0].total if books else 0)
+
+
+FARTHEST = 1_000_000.0
+"""km; books nobody near has to spare come last."""
+
+
+def _open_offers(district_id: int) -> list[sa.ColumnElement[bool]]:
+    return [
+        Offer.district_id == district_id, Offer.state == PostingState.OPEN, Offer.copies > Offer.reserved
+    ]  # fmt: skip
+
+
+def _open_requests(district_id: int) -> list[sa.ColumnElement[bool]]:
+    return [
+        Request.district_id == district_id,
+        Request.state == PostingState.OPEN,
+        RequestPart.copies > RequestPart.matched,
+    ]
+
+
+def _fund_copies(district_id: int) -> sa.Subquery:
+    """Unpromised usable copies of the fund by storage place and edition, whoever's balance they are on."""
+    worn = sa.func.coalesce(sa.func.max(ShelfNote.worn), 0)
+    return (
+        sa.select(
+            Edition.textbook_id,
+            Edition.year,
+            Edition.part,
+            Balance.edition_id,
+            Balance.holder_id,
+            (sa.func.sum(Balance.copies - Balance.promised) - worn).label("copies"),
+        )
+        .join(Holder, Holder.id == Balance.holder_id)
+        .join(Edition, Edition.id == Balance.edition_id)
+        .outerjoin(
+            ShelfNote,
+            sa.and_(ShelfNote.holder_id == Balance.holder_id, ShelfNote.edition_id == Balance.edition_id),
+        )
+        .where(
+            Holder.district_id == district_id,
+            Holder.kind == HolderKind.FUND,
+            Balance.copies > Balance.promised,
+        )
+        .group_by(Edition.textbook_id, Edition.year, Edition.part, Balance.edition_id, Balance.holder_id)
+        .subquery("fund_copies")
+    )
+
+
+def _present(district_id: int) -> sa.CTE:
+    """Which textbooks are on the board, on which side and where (columns textbook_id, side, holder_id)."""
+    offers = (
+        sa.select(Edition.textbook_id, sa.literal(Side.HAVE.value).label("side"), Offer.holder_id)
+        .join(Edition, Edition.id == Offer.edition_id)
+        .where(*_open_offers(district_id))
+    )
+    fund = _fund_copies(district_id)
+    # The floor is kept over all storage places together, part by part.
+    spare = (
+        sa.select(fund.c.textbook_id, sa.literal(Side.HAVE.value), sa.func.min(fund.c.holder_id))
+        .outerjoin(Floor, sa.and_(Floor.textbook_id == fund.c.textbook_id, Floor.district_id == district_id))
+        .where(fund.c.copies > 0)
+        .group_by(fund.c.textbook_id, fund.c.part, Floor.copies)
+        .having(sa.func.sum(fund.c.copies) > sa.func.coalesce(Floor.copies, 0))
+    )
+    requests = (
+        sa.select(Request.textbook_id, sa.literal(Side.NEED.value), Request.school_id)
+        .join(RequestPart, RequestPart.request_id == Request.id)
+        .where(*_open_requests(district_id))
+    )
+    return sa.union_all(offers, spare, requests).cte("present")
+
+
+def _ways(school: Holder) -> sa.Subquery:
+    """Road km from a school to all places of its district (columns holder_id, km).
+
+    The same way as ``schools.services.distances``, but where a list can be ordered by it.
+    """
+    place, site = aliased(Holder), aliased(Holder)
+    km = sa.case(
+        (site.id == school.id, 0.0),
+        (Road.km.is_not(None), Road.km),
+        else_=site.km_to_centre + school.km_to_centre,
+    )
+    return (
+        sa.select(place.id.label("holder_id"), km.label("km"))
+        # A storage place of the fund is where its school is.
+        .join(site, site.id == sa.func.coalesce(place.located_at_id, place.id))
+        .outerjoin(
+            Road,
+            sa.or_(
+                sa.and_(Road.first_id == school.id, Road.second_id == site.id),
+                sa.and_(Road.second_id == school.id, Road.first_id == site.id),
+            ),
+        )
+        .where(place.district_id == school.district_id)
+        .subquery("ways")
+    )
+
+
+def _nearest(present: sa.CTE, school: Holder) -> sa.Subquery:
+    """Return, per textbook, the way to the nearest other place that has it to spare."""
+    ways = _ways(school)
+    return (
+        sa.select(present.c.textbook_id, sa.func.min(ways.c.km).label("km"))
+        .join(ways, ways.c.holder_id == present.c.holder_id)
+        .where(present.c.side == Side.HAVE.value, present.c.holder_id != school.id)
+        .group_by(present.c.textbook_id)
+        .subquery("nearest")
+    )
+
+
+def _line_query(district_id: int, ids: Sequence[int], school: Holder | None) -> sa.Select[Any]:
+    """Return the query for all lines of these textbooks: offers, the fund, requests, the nearest first."""
+    fund = _fund_copies(district_id)
+    nothing = sa.null()
+    offers = (
+        sa.select(
+            sa.literal(Side.HAVE.value).label("side"),
+            Edition.textbook_id,
+            Offer.id,
+            Offer.edition_id,
+            Offer.holder_id,
+            Edition.year,
+            Edition.part,
+            (Offer.copies - Offer.reserved).label("copies"),
+            Offer.kind,
+            Offer.condition,
+            Offer.due_back.label("day"),
+            Offer.available_from,
+            Offer.expires_on,
+            Offer.note,
+            sa.literal(0).label("floor"),
+            sa.literal(True).label("loan_acceptable"),
+        )
+        .join(Edition, Edition.id == Offer.edition_id)
+        .where(*_open_offers(district_id), Edition.textbook_id.in_(ids))
+    )
+    places = (
+        sa.select(
+            sa.literal(Side.HAVE.value),
+            fund.c.textbook_id,
+            sa.cast(nothing, sa.Integer),
+            fund.c.edition_id,
+            fund.c.holder_id,
+            fund.c.year,
+            fund.c.part,
+            fund.c.copies,
+            sa.cast(nothing, sa.String),
+            sa.cast(nothing, sa.String),
+            sa.cast(nothing, sa.Date),
+            sa.cast(nothing, sa.Date),
+            sa.cast(nothing, sa.Date),
+            sa.literal(""),
+            sa.func.coalesce(Floor.copies, 0),
+            sa.literal(True),
+        )
+        .outerjoin(Floor, sa.and_(Floor.textbook_id == fund.c.textbook_id, Floor.district_id == district_id))
+        .where(fund.c.textbook_id.in_(ids), fund.c.copies > 0)
+    )
+    requests = (
+        sa.select(
+            sa.literal(Side.NEED.value),
+            Request.textbook_id,
+            Request.id,
+            sa.cast(nothing, sa.Integer),
+            Request.school_id,
+            Request.year_from,
+            RequestPart.part,
+            RequestPart.copies - RequestPart.matched,
+            sa.cast(nothing, sa.String),
+            sa.cast(nothing, sa.String),
+            Request.needed_by,
+            sa.cast(nothing, sa.Date),
+            Request.expires_on,
+            Request.note,
+            sa.literal(0),
+            Request.loan_acceptable,
+        )
+        .join(RequestPart, RequestPart.request_id == Request.id)
+        .where(*_open_requests(district_id), Request.textbook_id.in_(ids))
+    )
+    line = sa.union_all(offers, places, requests).subquery("line")
+    query = sa.select(line, Holder.short_name, Holder.kind.label("place")).join(
+        Holder, Holder.id == line.c.holder_id
+    )
+    order: list[Any] = [Holder.short_name, line.c.year.desc(), line.c.part, line.c.id]
+    if school is None:
+        return query.add_columns(sa.cast(nothing, sa.Float).label("km")).order_by(*order)
+    ways = _ways(school)
+    return (
+        query.add_columns(ways.c.km)
+        .join(ways, ways.c.holder_id == line.c.holder_id)
+        .order_by(ways.c.km, *order)
+    )
+
+
+def _lines(
+    ids: Sequence[int], *, by: User, school: Holder | None, special: Collection[int]
+) -> tuple[dict[int, list[Giver]], dict[int, list[Seeker]]]:
+    givers: dict[int, list[Giver]] = {}
+    fund: dict[tuple[int, int], list[Any]] = {}
+    wanted: dict[int, list[Any]] = {}
+    seekers: dict[int, list[Seeker]] = {}
+    if not ids:
+        return givers, seekers
+    my_id = school.id if school else None
+    for row in db.session.execute(_line_query(by.district_id, ids, school)):
+        if row.side == Side.NEED.value:
+            wanted.setdefault(row.id, []).append(row)
+        elif row.id is None:
+            fund.setdefault((row.textbook_id, row.part), []).append(row)
+        else:
+            givers.setdefault(row.textbook_id, []).append(_giver(row, row.copies, my_id))
+    for (textbook_id, _part), rows in fund.items():
+        for row, copies in zip(
+            rows, rules.above_floor([row.copies for row in rows], rows[0].floor), strict=True
+        ):
+            if copies:
+                givers.setdefault(textbook_id, []).append(_giver(row, copies, my_id))
+    for lines in givers.values():
+        lines.sort(key=lambda giver: giver.km or 0.0)
+    for rows in wanted.values():
+        row = rows[0]
+        small = any(
+            rules.is_small_count(r.copies, special_needs=row.textbook_id in special) for r in rows
+        ) and not may(
+            by.duties, Action.SEE_SMALL_COUNTS, Place(by.district_id, row.holder_id, HolderKind.SCHOOL)
+        )
+        seekers.setdefault(row.textbook_id, []).append(
+            Seeker(
+                request_id=row.id,
+                holder_id=row.holder_id,
+                holder=row.short_name,
+                copies=None if small else {r.part: r.copies for r in sorted(rows, key=_by_part)},
+                year_from=row.year,
+                needed_by=row.day,
+                loan_acceptable=bool(row.loan_acceptable),
+                expires_on=row.expires_on,
+                note=row.note,
+                km=row.km,
+                mine=row.holder_id == my_id,
+            )
+        )
+    return givers, seekers
+
+
+def _by_part(row: Any) -> int:
+    return int(row.part)
+
+
+def _giver(row: Any, copies: int, my_id: int | None) -> Giver:
+    return Giver(
+        offer_id=row.id,
+        edition_id=row.edition_id,
+        holder_id=row.holder_id,
+        holder=row.short_name,
+        year=row.year,
+        part=row.part,
+        copies=copies,
+        kind=row.kind,
+        condition=row.condition,
+        due_back=row.day,
+        available_from=row.available_from,
+        expires_on=row.expires_on,
+        note=row.note,
+        km=row.km,
+        mine=row.holder_id == my_id,
     )

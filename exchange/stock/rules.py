@@ -413,8 +413,8 @@ SHOW_NAMES = {
     Show.SURPLUS: "есть излишек",
     Show.NEED: "не хватает",
     Show.UNPAIRED: "непарные",
-    Show.UNCOUNTED: "не пересчитаны в этом учебном году",
-    Show.EMPTY: "уже не стоят на полке",
+    Show.UNCOUNTED: "не пересчитаны",
+    Show.EMPTY: "нет на полке",
 }
 
 

@@ -11,6 +11,7 @@ from flask import Blueprint, Response, request, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from wtforms import RadioField, SelectField, StringField
+from wtforms.fields.choices import SelectChoice
 from wtforms.validators import Length
 
 from exchange.catalog import services as catalog
@@ -289,7 +290,7 @@ class AddForm(Form):
     year = CopiesField(_l("Год издания"), [Filled()])
     condition = RadioField(
         _l("Состояние"),
-        choices=[(kind.value, name) for kind, name in CONDITION_NAMES.items()],
+        choices=[SelectChoice(kind.value, name) for kind, name in CONDITION_NAMES.items()],
         default=Condition.GOOD.value,
     )
     document = StringField(_l("Документ, если книги только что поступили"), [Length(max=200)])
@@ -371,7 +372,7 @@ class NoteForm(Form):
     """Condition and worn-out copies."""
 
     condition = SelectField(
-        _l("Состояние"), choices=[(kind.value, name) for kind, name in CONDITION_NAMES.items()]
+        _l("Состояние"), choices=[SelectChoice(kind.value, name) for kind, name in CONDITION_NAMES.items()]
     )
     worn = CopiesField(_l("Из них к списанию"), [Filled()])
 
@@ -388,7 +389,7 @@ class WriteOffForm(Form):
 
     copies = CopiesField(_l("Сколько списать"), [Filled()])
     reason = SelectField(
-        _l("Причина"), choices=[(reason.value, name) for reason, name in WRITE_OFF_NAMES.items()]
+        _l("Причина"), choices=[SelectChoice(reason.value, name) for reason, name in WRITE_OFF_NAMES.items()]
     )
     document = StringField(_l("Номер и дата акта"), [Filled(), Length(max=200)])
 

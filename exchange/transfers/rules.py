@@ -10,9 +10,11 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from enum import StrEnum
+from typing import TypeVar
 
 from exchange.catalog.rules import Legality, Verdict
 from exchange.errors import Invalid, WrongMoment
+from exchange.postings.rules import default_due_back as default_due_back
 from exchange.schools.rules import Action
 
 
@@ -403,6 +405,14 @@ class Counts:
         return self.arrived - self.handed_back - self.replaced
 
 
+Owner = TypeVar("Owner")
+
+
+def owner_after(kind: Kind, owner: Owner, taker: Owner) -> Owner:
+    """Return whose the copies are once received: the taker's for good, else still the owner's."""
+    return taker if kind is Kind.PERMANENT else owner
+
+
 def check_counts(counts: Counts) -> None:
     """Raise ``Invalid`` when a line's counts exceed what there is to count."""
     if any(value < 0 for value in vars(counts).values()):
@@ -467,6 +477,11 @@ def count_return(counts: Counts, *, handed_back: int = 0, replaced: int = 0) -> 
     return after
 
 
+def was_disputed(lines: Iterable[Counts]) -> bool:
+    """Say whether the taker ever counted otherwise than the giver."""
+    return any(line.damaged or line.missing for line in lines)
+
+
 def state_after_arrival(kind: Kind, lines: Sequence[Counts]) -> State:
     """Return where a shipped or disputed transfer stands, from its lines alone.
 
@@ -505,12 +520,6 @@ def working_days_after(start: date, days: int) -> date:
 
 REMIND_DAYS = 7
 """Calendar days before the day of return at which a loan is called to mind."""
-
-
-def default_due_back(today: date) -> date:
-    """Return the usual day of return of a loan: the 20th of the coming June (books come back 15–25 June)."""
-    june = date(today.year, 6, 20)
-    return june if today < june else date(today.year + 1, 6, 20)
 
 
 def is_due(state: State, due_back: date | None, today: date) -> bool:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import replace as changed
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -704,9 +704,9 @@ def pack(
 
 def decline(
     transfer_id: int,
-    *,
     reason: DeclineReason,
     remark: str = "",
+    *,
     seen: int | None = None,
     by: User,
     clock: Clock,
@@ -744,7 +744,7 @@ def _refuse(
 
 
 def withdraw(
-    transfer_id: int, *, remark: str = "", seen: int | None = None, by: User, clock: Clock
+    transfer_id: int, remark: str = "", *, seen: int | None = None, by: User, clock: Clock
 ) -> Transfer:
     """Take a proposal or an agreement back before the books leave. A giver's withdrawal is a refusal too."""
     transfer, step = open_step(transfer_id, StepName.WITHDRAW, seen=seen, by=by)
@@ -1079,7 +1079,7 @@ def settle(
     )
 
 
-def stop(transfer_id: int, *, remark: str = "", seen: int | None = None, by: User, clock: Clock) -> Transfer:
+def stop(transfer_id: int, remark: str = "", *, seen: int | None = None, by: User, clock: Clock) -> Transfer:
     """What is still on the road goes back to the giver; what was received stays received."""
     transfer, step = open_step(transfer_id, StepName.STOP, seen=seen, by=by)
     remark = remark.strip()
@@ -1110,7 +1110,7 @@ def stop(transfer_id: int, *, remark: str = "", seen: int | None = None, by: Use
 # --- Loans ----------------------------------------------------------------------------------------------
 
 
-def prolong(transfer_id: int, *, due_back: date, seen: int | None = None, by: User, clock: Clock) -> Transfer:
+def prolong(transfer_id: int, due_back: date, *, seen: int | None = None, by: User, clock: Clock) -> Transfer:
     """The giver leaves the books for longer."""
     transfer, step = open_step(transfer_id, StepName.PROLONG, seen=seen, by=by)
     today = clock.today(transfer.giver.district.timezone)
@@ -1229,7 +1229,6 @@ def _moving(transfer: Transfer, source: int, target: int, copies: Mapping[int, i
 
 def _arriving(transfer: Transfer, source: int, copies: Mapping[int, int]) -> list[Line]:
     """Return the movement of copies into the taker's use: of a permanent transfer the owner changes too."""
-    permanent = transfer.kind is Kind.PERMANENT
     return [
         moved
         for line in transfer.lines
@@ -1237,7 +1236,7 @@ def _arriving(transfer: Transfer, source: int, copies: Mapping[int, int]) -> lis
         for moved in transfer_of_copies(
             line.edition_id,
             copies[line.id],
-            owner=(line.owner_id, transfer.taker_id if permanent else line.owner_id),
+            owner=(line.owner_id, rules.owner_after(transfer.kind, line.owner_id, transfer.taker_id)),
             holder=(source, transfer.taker_id),
         )
     ]
@@ -1283,7 +1282,7 @@ class Row:
     act_number: int | None
     answer_by: date | None
     due_back: date | None
-    changed_at: Any
+    changed_at: datetime
     copies: int
     books: int
     title: str
@@ -1458,3 +1457,13 @@ def deliveries(transfer: Transfer) -> list[Delivery]:
             sa.select(Delivery).where(Delivery.transfer_id == transfer.id).order_by(Delivery.id)
         )
     )
+
+
+def partners(by: User) -> list[Holder]:
+    """Return the schools and storage places a list can be narrowed to, by name."""
+    return sorted(_holders(by), key=lambda holder: holder.short_name)
+
+
+def local_day(moment: datetime, zone: str) -> date:
+    """Return the calendar date of a moment in the IANA time zone ``zone``."""
+    return moment.astimezone(ZoneInfo(zone)).date()

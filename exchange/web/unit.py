@@ -16,6 +16,7 @@ from flask import Flask, Response, current_app, flash, g, request, session
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.orm.exc import StaleDataError
 
+from exchange.clock import Clock
 from exchange.db import ATTEMPTS, Base, db, insert_if_absent, is_retriable, unit_of_work
 from exchange.errors import Invalid
 
@@ -112,8 +113,12 @@ def check_action_key() -> Response | None:
     if not key:
         return None
     fingerprint = _fingerprint()
+    clock: Clock = current_app.extensions["clock"]
     if insert_if_absent(
-        ActionKey, key=key, fingerprint=fingerprint, created_at=datetime.now(UTC).replace(tzinfo=None)
+        ActionKey,
+        key=key,
+        fingerprint=fingerprint,
+        created_at=clock.now().astimezone(UTC).replace(tzinfo=None),
     ):
         g.action_key = key
         return None

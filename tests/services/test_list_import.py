@@ -17,7 +17,6 @@ from exchange.clock import FrozenClock
 from exchange.db import db, unit_of_work
 from exchange.errors import Forbidden, Invalid, WrongMoment
 from exchange.journal import history
-from tests import factories
 from tests.factories import World
 
 HEADER = "Приложение;Номер;Предмет;Название;Авторы;Класс;Уровень;Частей;Издательство;Срок"
@@ -233,10 +232,3 @@ def test_the_real_workbook_loads_whole_and_again_changes_nothing(world: World, c
     before = contents()
     assert load().report.changes_nothing
     assert contents() == before
-
-
-def test_a_factory_book_is_legal(world: World) -> None:
-    book = factories.make_textbook(parts=2)
-    verdict = services.verdicts([book.id], date(2026, 9, 14))[book.id]
-    assert verdict.legality is Legality.ALLOWED
-    assert verdict.may_buy
