@@ -11,14 +11,15 @@ import logging
 import smtplib
 import ssl
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo
 
@@ -26,12 +27,17 @@ import sqlalchemy as sa
 from flask import current_app, render_template, url_for
 from flask_babel import force_locale, gettext
 
+from exchange.catalog.models import Edition, Textbook
 from exchange.clock import Clock
 from exchange.config import Settings
 from exchange.db import db, in_unit
-from exchange.journal import Letter
-from exchange.schools.models import User
+from exchange.journal import JournalEntry, Letter
+from exchange.postings.models import Offer, Request
+from exchange.schools import access
+from exchange.schools.models import Holder, User
+from exchange.schools.rules import Action
 from exchange.transfers import services as transfers
+from exchange.transfers.models import Transfer
 from exchange.transfers.rules import STEP_NAMES
 from exchange.web.subjects import url_of
 
@@ -42,6 +48,7 @@ TOO_OLD = timedelta(days=7)
 TIMEOUT = 20
 """Seconds to wait for the mail server."""
 LONGEST_SUBJECT = 120
+LONGEST_AUTHORS = 60
 MOST_ITEMS = 40
 """Lines of a digest; what is beyond is counted."""
 log = logging.getLogger(__name__)
@@ -287,13 +294,8 @@ def compose(
         current_app.test_request_context(base_url=settings.public_url),
         force_locale(user.language),
     ):
-        items = [
-            Item(
-                gettext(letter.entry.message, **letter.entry.parameters),
-                url_of(letter.entry.subject, letter.entry.subject_id, external=True),
-            )
-            for letter in letters
-        ]
+        about = _about([letter.entry for letter in letters])
+        items = [_item(letter.entry, about, user) for letter in letters]
         what = items[0].text if urgent else gettext("что нового на портале")
         body = render_template(
             "mail/urgent.txt" if urgent else "mail/digest.txt",
@@ -302,7 +304,7 @@ def compose(
             items=items[:MOST_ITEMS],
             more=len(items[MOST_ITEMS:]),
             account=url_for("people.account", _external=True),
-            waiting=_waiting_url(),
+            waiting=url_for("transfers.waiting", _external=True),
         )
     message = EmailMessage(policy=SMTP)
     message["Subject"] = header_text(f"{user.district.name}: {what}")
@@ -312,10 +314,62 @@ def compose(
     message["Date"] = clock.now()
     domain = address_for_mail(settings.mail_from).rpartition("@")[2]
     kind = "urgent" if urgent else "digest"
-    message["Message-ID"] = f"<{kind}-{letters[0].id}@{domain}>"
+    first = letters[0]
+    message["Message-ID"] = f"<{kind}-{first.id}-{first.created_at:%Y%m%d%H%M%S}@{domain}>"
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(body, cte="base64")
     return message
+
+
+def _item(entry: JournalEntry, about: Mapping[tuple[str, int], str], user: User) -> Item:
+    text = gettext(entry.message, **entry.parameters)
+    context = about.get((entry.subject, entry.subject_id))
+    # The page of a person is for those who manage people; everybody has their own account.
+    own = entry.subject == "user_account" and not access.allowed(user, Action.MANAGE_PEOPLE)
+    return Item(
+        f"{context}: {text}" if context and context not in text else text,
+        url_for("people.account", _external=True)
+        if own
+        else url_of(entry.subject, entry.subject_id, external=True),
+    )
+
+
+def _about(entries: Sequence[JournalEntry]) -> Mapping[tuple[str, int], str]:
+    """Return what each entry is about where its message, read on the object's own page, does not say so."""
+    ids: defaultdict[str, set[int]] = defaultdict(set)
+    for entry in entries:
+        ids[entry.subject].add(entry.subject_id)
+    giver, taker = sa.orm.aliased(Holder), sa.orm.aliased(Holder)
+    found: dict[tuple[str, int], str] = {}
+    for row in db.session.execute(
+        sa.select(Transfer.id, giver.short_name.label("giver"), taker.short_name.label("taker"))
+        .join(giver, giver.id == Transfer.giver_id)
+        .join(taker, taker.id == Transfer.taker_id)
+        .where(Transfer.id.in_(ids["transfer"]))
+    ):
+        found["transfer", row.id] = f"{row.giver} → {row.taker}"
+    books = (Textbook.title, Textbook.authors, Textbook.grade_from, Textbook.grade_to)
+    offered = sa.select(sa.literal("offer").label("subject"), Offer.id, *books)
+    asked = sa.select(sa.literal("request").label("subject"), Request.id, *books)
+    for posting in db.session.execute(
+        sa.union_all(
+            offered.join(Edition, Edition.id == Offer.edition_id)
+            .join(Textbook, Textbook.id == Edition.textbook_id)
+            .where(Offer.id.in_(ids["offer"])),
+            asked.join(Textbook, Textbook.id == Request.textbook_id).where(Request.id.in_(ids["request"])),
+        )
+    ):
+        found[posting.subject, posting.id] = _book(posting)
+    return found
+
+
+def _book(row: Any) -> str:
+    authors = (
+        row.authors if len(row.authors) <= LONGEST_AUTHORS else f"{row.authors[:LONGEST_AUTHORS].rstrip()}…"
+    )
+    grades = "–".join(str(grade) for grade in dict.fromkeys((row.grade_from, row.grade_to)) if grade)
+    parts = [authors, row.title, gettext("%(grades)s класс", grades=grades) if grades else ""]
+    return ", ".join(part for part in parts if part)
 
 
 def _tasks(user: User, clock: Clock) -> list[Item]:
@@ -333,11 +387,6 @@ def _tasks(user: User, clock: Clock) -> list[Item]:
         )
         for row in transfers.waiting(user, clock=clock)
     ]
-
-
-def _waiting_url() -> str:
-    endpoint = "transfers.waiting" if "transfers.waiting" in current_app.view_functions else "home.index"
-    return url_for(endpoint, _external=True)
 
 
 def header_text(text: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flask import current_app, url_for
+from flask import url_for
 from flask_babel import gettext
 from flask_babel import lazy_gettext as _l
 
@@ -45,7 +45,7 @@ def title_of(subject: str) -> str:
 def url_of(subject: str, subject_id: int, *, external: bool = False) -> str | None:
     """Return the address of the object's page, where there is one."""
     known = SUBJECTS.get(subject)
-    if known is None or known.endpoint not in current_app.view_functions:
+    if known is None or known.endpoint is None:
         return None
     values: dict[str, Any] = (
         {known.argument: subject_id} if known.argument else {"_anchor": f"{subject}-{subject_id}"}

@@ -21,10 +21,13 @@ from exchange.clock import FrozenClock
 from exchange.config import Settings
 from exchange.db import db, unit_of_work
 from exchange.journal import Letter
+from exchange.postings.models import Offer
 from exchange.schools import services
 from exchange.schools.models import User
+from exchange.schools.rules import Role
 from exchange.web.unit import Portal
 from tests.factories import World
+from tests.transfers_world import make_deal
 
 SNAPSHOTS = Path(__file__).parent / "mail_snapshots"
 
@@ -101,28 +104,45 @@ def snapshot(name: str, message: EmailMessage) -> None:
 
 
 def test_an_urgent_letter(world: World, clock: FrozenClock, settings: Settings) -> None:
-    tell(
-        world,
-        clock,
-        world.donor,
-        message="«%(taker)s» просит учебники: %(copies)s экз. Ответьте до %(day)s.",
-        urgent=True,
-        taker="Берущая СОШ",
-        copies=12,
-        day="21.09.2026",
-    )
+    with unit_of_work():
+        deal = make_deal(world, clock)
+    with unit_of_work():
+        journal.record(
+            "transfer",
+            deal.id,
+            "Отправлено: %(copies)s экз.",
+            by_id=world.donor.id,
+            clock=clock,
+            district_id=world.district.id,
+            to=[world.recipient.id],
+            urgent=True,
+            copies=5,
+        )
     box = Box()
     assert deliver(box, settings, clock, digest=False).sent == 1
     snapshot("urgent", box.letters[0])
 
 
 def test_a_digest(world: World, clock: FrozenClock, settings: Settings) -> None:
-    tell(world, clock, world.donor, message="Срок излишка вышел: осталось %(free)s экз.", free=5)
-    tell(world, clock, world.donor, message="Новая роль: %(name)s, %(role)s, %(place)s", name="Донорова",
-         role="руководитель РМО", place="Опытный район")  # fmt: skip
+    """The director is asked for books, and was given one more role."""
+    with unit_of_work():
+        make_deal(world, clock)
+        services.add_role(world.donor_director.id, role=Role.DEPUTY, school=world.donor_school,
+                          by=world.methodist, clock=clock)  # fmt: skip
+        offer = db.session.scalars(sa.select(Offer)).one()
+        journal.record(
+            "offer",
+            offer.id,
+            "Срок излишка вышел: осталось %(free)s экз.",
+            by_id=None,
+            clock=clock,
+            district_id=world.district.id,
+            to=[world.donor_director.id],
+            free=5,
+        )
     box = Box()
-    assert deliver(box, settings, clock).sent == 1
-    snapshot("digest", box.letters[0])
+    deliver(box, settings, clock)
+    snapshot("digest", next(letter for letter in box.letters if "donor-director@" in str(letter["To"])))
 
 
 def test_a_long_digest_is_counted(world: World, clock: FrozenClock, settings: Settings) -> None:
@@ -147,7 +167,7 @@ def test_a_letter_of_a_reader_of_english(world: World, clock: FrozenClock, setti
 
 
 @pytest.mark.parametrize("trick", ["\r\nBcc: everybody@example.org", "\nBcc: everybody@example.org\n\nЯ тут",
-                                   "\u2028Bcc: everybody@example.org", "\x0bBcc: x", "\x00"])  # fmt: skip
+                                   "\u2028Bcc: everybody@example.org", "\x0bBcc: x", "\x07"])  # fmt: skip
 def test_nothing_typed_becomes_a_header(
     world: World, clock: FrozenClock, settings: Settings, trick: str
 ) -> None:
@@ -169,7 +189,7 @@ def test_nothing_typed_becomes_a_header(
 def test_a_long_cyrillic_subject_arrives_whole_and_short(
     world: World, clock: FrozenClock, settings: Settings
 ) -> None:
-    tell(world, clock, world.donor, message="Ещё длиннее и длиннее, " * 20, urgent=True)
+    tell(world, clock, world.donor, message="Ещё длиннее и длиннее, " * 12, urgent=True)
     box = Box()
     deliver(box, settings, clock)
     raw = box.letters[0].as_bytes()
@@ -186,7 +206,7 @@ def test_a_cyrillic_domain(world: World, clock: FrozenClock, settings: Settings)
     tell(world, clock, world.donor)
     box = Box()
     deliver(box, settings, clock)
-    assert box.letters[0]["To"].addresses[0].addr_spec == "ivanova@xn--80aj4acc.xn--p1ai"
+    assert box.letters[0]["To"].addresses[0].addr_spec == "ivanova@xn--80atdl2c.xn--p1ai"
     assert box.letters[0].as_bytes().isascii()
 
 
