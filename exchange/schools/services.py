@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
+from sqlalchemy.orm import joinedload
 
 from exchange import journal
 from exchange.clock import Clock
@@ -82,7 +83,8 @@ def user_by_session(session_id: str) -> User | None:
     number, _, epoch = session_id.partition(".")
     if not (number.isdecimal() and epoch.isdecimal()):
         return None
-    user = db.session.get(User, int(number))
+    # Every request asks this: with the roles in the same query.
+    user = db.session.get(User, int(number), options=[joinedload(User.memberships)])
     return user if user is not None and user.active and user.epoch == int(epoch) else None
 
 
