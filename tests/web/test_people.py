@@ -428,7 +428,7 @@ def test_a_road_is_measured_in_place(world: World, sign_in: SignIn) -> None:
     assert f'id="road-{one}-{other}"' in row.text
     assert "17,5" in row.text
     assert "Расстояние сохранено" in row.text
-    assert "<b>18</b>" in client.get("/roads").text
+    assert "<b>17,5</b>" in client.get("/roads").text
     wrong = client.post(url, data={f"to{other}-km": "далеко"}, headers=HTMX)
     assert wrong.status_code == 422
     assert 'value="далеко"' in wrong.text
