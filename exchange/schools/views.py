@@ -719,6 +719,9 @@ def schools() -> Response:
         names={site.id: site.short_name for site in services.sites(by.district_id)},
         contacts=people_there,
         role_names=ROLE_NAMES,
+        to_invite={site.id for site in services.schools_without_librarian(by.district_id, clock=clock())}
+        if access.allowed(by, Action.MANAGE_PEOPLE)
+        else set(),
     )
 
 
