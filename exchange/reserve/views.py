@@ -294,6 +294,7 @@ def _title_page(textbook: Textbook, by: User, form: FloorForm | None, *, status:
         status=status,
         form=form,
         decisions=services.floor_journal(by.district_id, textbook.id),
+        exceptions=services.floor_exceptions(by.district_id, textbook.id),
         transfers=services.open_transfers(by.district_id, textbook.id),
         events=events,
         total=total,
