@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
+from sqlalchemy.orm import joinedload
 
 from exchange import journal
 from exchange.clock import Clock
@@ -82,7 +83,8 @@ def user_by_session(session_id: str) -> User | None:
     number, _, epoch = session_id.partition(".")
     if not (number.isdecimal() and epoch.isdecimal()):
         return None
-    user = db.session.get(User, int(number))
+    # Every request asks this: with the roles in the same query.
+    user = db.session.get(User, int(number), options=[joinedload(User.memberships)])
     return user if user is not None and user.active and user.epoch == int(epoch) else None
 
 
@@ -946,7 +948,7 @@ def set_road(first: Holder, second: Holder, km: float | None, *, by: User, clock
         district_id=by.district_id,
         first=first.short_name,
         second=second.short_name,
-        km=km,
+        km=None if km is None else f"{km:g}".replace(".", ","),
     )
 
 
