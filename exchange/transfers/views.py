@@ -265,7 +265,8 @@ def _step_form(transfer: Transfer, step: Step, *, submitted: bool = False) -> St
                 f"{_('Кто отвечает')}: {line.edition.textbook.title}",
                 choices=_choices(rules.BEARER_NAMES, list(Bearer), "–"),
             )
-    made = type("StepFields", (BASES.get(name, Form),), fields)
+    new_class: Callable[..., Any] = type
+    made = new_class("StepFields", (BASES.get(name, Form),), fields)
     form: Form = made(prefix=name.value) if submitted else made(formdata=None, prefix=name.value)
     if name is StepName.DECLINE:
         reasons = rules.DECLINE_REASONS[step.party]
