@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
-from flask import Blueprint, Flask, Response, jsonify, request, url_for
+from flask import Blueprint, Flask, Response, jsonify, render_template, request, url_for
 from flask_babel import gettext as _
+from markupsafe import Markup
 
 from exchange.db import OLDEST_SOUND_SQLITE, db, sqlite_module
+from exchange.home import services
 from exchange.schools import access
 from exchange.schools.rules import Action
 from exchange.schools.views import public
@@ -73,6 +75,24 @@ def _is_here(endpoint: str) -> bool:
     if any(present == listed for listed, *_rest in NAVIGATION):
         return present == endpoint
     return endpoint.endswith(".index") and endpoint.partition(".")[0] == present.partition(".")[0]
+
+
+def init_book_panels(app: Flask) -> None:
+    """Show on a book's page what the features above the catalogue know about it."""
+
+    def holders(textbook_id: int) -> Markup:
+        shown = services.holdings(textbook_id, by=access.current())
+        return Markup(render_template("catalog/_holders.html", shown=shown))
+
+    def postings(textbook_id: int) -> Markup:
+        shown = services.postings(textbook_id, by=access.current())
+        return Markup(render_template("catalog/_postings.html", shown=shown))
+
+    def journeys(textbook_id: int) -> Markup:
+        shown = services.journeys(textbook_id, by=access.current())
+        return Markup(render_template("catalog/_journeys.html", journeys=shown))
+
+    app.extensions["book_panels"] += [holders, postings, journeys]
 
 
 @bp.get("/")

@@ -27,6 +27,7 @@ SUBJECTS: Mapping[str, Subject] = {
     "offer": Subject(_l("Излишки"), "postings.offer", "offer_id"),
     "request": Subject(_l("Заявки"), "postings.request", "request_id"),
     "plan": Subject(_l("Подбор"), "matching.show", "plan_id"),
+    "federal_list": Subject(_l("Федеральный перечень"), None),
     "holder": Subject(_l("Школы и склады"), None),
     "user_account": Subject(_l("Люди"), "people.person", "user_id"),
     "invitation": Subject(_l("Приглашения"), None),

@@ -1,4 +1,4 @@
-"""What the upper features know about a book, for its page: who has it, gives it, lacks it, sent it."""
+"""What only the topmost feature can ask: a book across shelves, postings and transfers."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from flask import Flask, render_template
-from markupsafe import Markup
 
 from exchange.catalog.models import Edition, Textbook
 from exchange.db import db
@@ -27,11 +25,6 @@ LATEST = 20
 """Transfers shown; the rest is in the list of transfers."""
 
 
-def init_book_panels(app: Flask) -> None:
-    """Put the panels on the page of a book."""
-    app.extensions["book_panels"] += [holders, postings, journeys]
-
-
 # --- who has it ---
 
 
@@ -46,9 +39,17 @@ class Holding:
     free: int
 
 
-def holders(textbook_id: int) -> Markup:
-    """Show which schools of the district and which places of the fund have the book."""
-    by = access.current()
+@dataclass(frozen=True)
+class Holdings:
+    """Who has a book of ``parts`` parts. ``elsewhere``: copies in transit, in dispute, written off."""
+
+    parts: int
+    holdings: Sequence[Holding]
+    elsewhere: Mapping[str, int]
+
+
+def holdings(textbook_id: int, *, by: User) -> Holdings:
+    """Return which schools of the district and which places of the fund have the book, in one query."""
     rows = _balances(textbook_id, by.district_id)
     parts = rows[0].parts if rows else 1
     copies: dict[int, dict[int, int]] = {}
@@ -64,10 +65,10 @@ def holders(textbook_id: int) -> Markup:
         here[row.part] = here.get(row.part, 0) + row.copies
         spare = free.setdefault(row.id, {})
         spare[row.part] = spare.get(row.part, 0) + row.copies - row.promised
-    holdings = []
+    found = []
     for holder_id, by_part in copies.items():
         sets = sets_of(by_part, parts)
-        holdings.append(
+        found.append(
             Holding(
                 holder=names[holder_id],
                 by_part=dict(sorted(by_part.items())),
@@ -76,9 +77,7 @@ def holders(textbook_id: int) -> Markup:
                 free=sets_of(free[holder_id], parts).complete,
             )
         )
-    return Markup(
-        render_template("catalog/_holders.html", holdings=holdings, parts=parts, elsewhere=elsewhere)
-    )
+    return Holdings(parts, found, elsewhere)
 
 
 def _balances(textbook_id: int, district_id: int) -> Sequence[Any]:
@@ -114,9 +113,17 @@ class Posted:
     kind: str
 
 
-def postings(textbook_id: int) -> Markup:
-    """Show who gives the book and who lacks it; a number that may identify a child is kept back."""
-    by = access.current()
+@dataclass(frozen=True)
+class Postings:
+    """Who gives and who lacks a book of ``parts`` parts."""
+
+    parts: int
+    offered: Sequence[Posted]
+    lacking: Sequence[Posted]
+
+
+def postings(textbook_id: int, *, by: User) -> Postings:
+    """Return who gives the book and who lacks it; a number that may identify a child is kept back."""
     offered: dict[tuple[int, str], Posted] = {}
     missing: dict[int, tuple[Any, dict[int, int]]] = {}
     parts = 1
@@ -136,11 +143,7 @@ def postings(textbook_id: int) -> Markup:
         place = Place(by.district_id, row.holder_id, HolderKind.SCHOOL)
         shown = {} if hidden and not may(by.duties, Action.SEE_SMALL_COUNTS, place) else copies
         lacking.append(Posted(row.short_name, (), shown, ""))
-    return Markup(
-        render_template(
-            "catalog/_postings.html", offered=list(offered.values()), lacking=lacking, parts=parts
-        )
-    )
+    return Postings(parts, list(offered.values()), lacking)
 
 
 def _posted(textbook_id: int, district_id: int) -> Sequence[Any]:
@@ -206,13 +209,8 @@ class Journey:
     state: str
 
 
-def journeys(textbook_id: int) -> Markup:
-    """Show the latest transfers of the book among those the person may see: all, or their own school's."""
-    by = access.current()
-    return Markup(render_template("catalog/_journeys.html", journeys=_journeys(textbook_id, by)))
-
-
-def _journeys(textbook_id: int, by: User) -> list[Journey]:
+def journeys(textbook_id: int, *, by: User) -> list[Journey]:
+    """Return the latest transfers of the book among those the person may see: all, or their own school's."""
     giver, taker = sa.orm.aliased(Holder), sa.orm.aliased(Holder)
     query = (
         sa.select(
