@@ -24,10 +24,13 @@ from exchange.db import db, in_unit
 from exchange.demo import season
 from exchange.demo.district import PASSWORD as DEMO_PASSWORD
 from exchange.errors import DomainError
+from exchange.reserve import services as reserve
 from exchange.ledger import services as ledger
+from exchange.postings import services as postings
 from exchange.schools import services as schools
 from exchange.schools.models import District, User
 from exchange.schools.rules import ROLE_NAMES, Role
+from exchange.transfers import services as transfers
 from exchange.web.unit import forget_old_keys
 
 group = AppGroup("exchange", help="Commands of the textbook exchange.")
@@ -116,7 +119,11 @@ def deliver_mail(digest: bool) -> None:
 @group.command("daily")
 def daily() -> None:
     """Do what the new day asks for and send the digests. Meant to run once every morning."""
+    refused = in_unit(lambda: len(transfers.expire(clock())))
+    ended = in_unit(lambda: postings.expire(clock=clock()))
+    reminded = in_unit(lambda: postings.remind(clock=clock()))
     in_unit(lambda: forget_old_keys(clock().now()))
+    click.echo(f"Предложений без ответа: {refused}; вышел срок: {ended}; напомнено о сроке: {reminded}.")
     _deliver(digest=True)
 
 
@@ -214,15 +221,12 @@ def _demo_people() -> list[str]:
 
 @group.command("verify")
 def verify() -> None:
-    """Derive every balance anew from the ledger and report differences; repair nothing."""
-    differences = ledger.verify()
-    for difference in differences:
-        click.echo(
-            f"издание {difference.edition_id}, владелец {difference.owner_id}, держатель "
-            f"{difference.holder_id}: остаток {difference.balance}, по движениям {difference.ledger}"
-        )
-    if differences:
-        raise click.ClickException(f"Книги не сходятся: расхождений {len(differences)}.")
+    """Derive every running number anew from ledger and transfers; report differences, repair nothing."""
+    mismatches = reserve.audit()
+    for mismatch in mismatches:
+        click.echo(str(mismatch))
+    if mismatches:
+        raise click.ClickException(f"Книги не сходятся: расхождений {len(mismatches)}.")
     click.echo("Книги сходятся.")
 
 

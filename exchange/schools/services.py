@@ -948,7 +948,7 @@ def set_road(first: Holder, second: Holder, km: float | None, *, by: User, clock
         district_id=by.district_id,
         first=first.short_name,
         second=second.short_name,
-        km=km,
+        km=None if km is None else f"{km:g}".replace(".", ","),
     )
 
 

@@ -30,7 +30,6 @@ from exchange.schools.rules import (
     Action,
     HolderKind,
     Role,
-    SlipState,
     fold_name,
 )
 from exchange.web.export import export
@@ -415,7 +414,7 @@ def _slips_shown(by: User) -> list[dict[str, Any]]:
             "role": _(ROLE_NAMES[slip.role]),
             "place": slip.school.short_name if slip.school else by.district.name,
             "expires": slip.expires_at,
-            "expired": state is SlipState.EXPIRED,
+            "expired": state.is_expired,
             "renews": slip.user_id is not None,
         }
         for slip, state in services.open_slips(by=by, clock=clock())
@@ -720,6 +719,9 @@ def schools() -> Response:
         names={site.id: site.short_name for site in services.sites(by.district_id)},
         contacts=people_there,
         role_names=ROLE_NAMES,
+        to_invite={site.id for site in services.schools_without_librarian(by.district_id, clock=clock())}
+        if access.allowed(by, Action.MANAGE_PEOPLE)
+        else set(),
     )
 
 
