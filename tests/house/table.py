@@ -69,6 +69,8 @@ OFFICES = "methodist outsider"
 OFFICES_MANAGERS = f"{OFFICES} administrator"
 HAS_SCHOOL = f"{SCHOOL_PEOPLE} stranger"
 LIBRARIANS = "librarian stranger"
+ASKERS = "librarian deputy stranger"
+PARTIES = {"own": "director methodist", "foreign": METHODIST}
 SHELF = {"own": OWN_AND_OFFICE, "foreign": SEES_SCHOOLS}
 TRANSFER = {"own": OWN_AND_OFFICE, "foreign": SEES_SCHOOLS}
 SEEN = {"known_to": SEES_SCHOOLS}
@@ -178,11 +180,11 @@ ROUTES: tuple[Route, ...] = (
     Route("postings.renew_offer", "POST", own=LIBRARIAN, thing="offer", known_to=EVERYBODY_HERE),
     Route("postings.withdraw_offer", "POST", own=LIBRARIAN, thing="offer", known_to=EVERYBODY_HERE),
     Route("postings.requests"),
-    Route("postings.new_request", own="librarian deputy stranger", thing="own book in query", shared=True),
+    Route("postings.new_request", own=ASKERS, thing="own book in query", shared=True),
     Route(
         "postings.new_request",
         "POST",
-        own="librarian deputy stranger",
+        own=ASKERS,
         thing="own book in query",
         shared=True,
     ),
@@ -252,7 +254,7 @@ ROUTES: tuple[Route, ...] = (
         "transfers.withdraw",
         "POST",
         **SEEN,
-        own="librarian methodist",
+        own="librarian director methodist",
         foreign=METHODIST,
         thing="proposed",
         form=REMARK,
