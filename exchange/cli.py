@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from exchange.catalog import importer
 from exchange.catalog import services as catalog
 from exchange.clock import Clock
 from exchange.config import Settings
-from exchange.db import db, in_unit
+from exchange.db import db, in_unit, sqlite_module
 from exchange.demo import season
 from exchange.demo.district import PASSWORD as DEMO_PASSWORD
 from exchange.errors import DomainError
@@ -173,6 +174,22 @@ def _behind() -> bool:
     with db.engine.connect() as connection:
         present = MigrationContext.configure(connection).get_current_heads()
     return set(present) != set(ScriptDirectory(folder).get_heads())
+
+
+@group.command("backup")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+def backup(file: Path) -> None:
+    """Copy the SQLite database to FILE while the portal runs; an older FILE is replaced once that is done."""
+    source = db.engine.url.database
+    if db.engine.dialect.name != "sqlite" or source is None:
+        raise click.ClickException("Это не SQLite: для PostgreSQL есть pg_dump.")
+    sqlite = sqlite_module()
+    unfinished = file.with_name(f"{file.name}.part")
+    unfinished.unlink(missing_ok=True)
+    with closing(sqlite.connect(source)) as original, closing(sqlite.connect(unfinished)) as copy:
+        original.backup(copy)
+    unfinished.replace(file)
+    click.echo(f"Скопировано: {file}, {file.stat().st_size / 1024 / 1024:.1f} МБ.")
 
 
 @group.command("serve")
