@@ -607,6 +607,7 @@ def _lock_person(*people: User) -> None:
 
 def set_active(user_id: int, active: bool, *, by: User, clock: Clock) -> User:
     """Open or close an account; closing ends its sessions at once. Nobody closes their own."""
+    access.require(by, Action.MANAGE_PEOPLE)
     user = person_of_district(user_id, by=by)
     # Two methodists who close each other's account at the same moment: the second one is refused.
     _lock_person(by, user)
@@ -632,6 +633,7 @@ def set_active(user_id: int, active: bool, *, by: User, clock: Clock) -> User:
 
 def add_role(user_id: int, *, role: Role, school: Holder | None, by: User, clock: Clock) -> User:
     """Give a person one more role; a role they have already changes nothing."""
+    access.require(by, Action.MANAGE_PEOPLE)
     user = person_of_district(user_id, by=by)
     access.require(by, Action.MANAGE_PEOPLE, school)
     _lock_person(user)
@@ -658,11 +660,11 @@ def add_role(user_id: int, *, role: Role, school: Holder | None, by: User, clock
 
 def remove_role(membership_id: int, *, by: User, clock: Clock) -> User:
     """Take a role from a person; never one's own, never the last."""
+    access.require(by, Action.MANAGE_PEOPLE)
     membership = db.session.get(Membership, membership_id)
     if membership is None or membership.user.district_id != by.district_id:
         raise NotFound
     user = membership.user
-    access.require(by, Action.MANAGE_PEOPLE)
     _lock_person(by, user)
     refusal = may_leave_role(own=user.id == by.id, others=len(user.memberships) - 1)
     if refusal:
