@@ -244,7 +244,7 @@ def check_floor(
                 raise Invalid(
                     "Неснижаемый остаток – %(floor)s экз., а останется %(left)s. Уменьшите количество или "
                     "напишите, почему его можно нарушить.",
-                    field="exception",
+                    field="floor_exception",
                     floor=floor,
                     left=max(0, there - copies),
                 )
