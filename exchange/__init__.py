@@ -23,6 +23,7 @@ from exchange.home import book_panels
 from exchange.home import views as home
 from exchange.matching import views as matching
 from exchange.postings import views as postings
+from exchange.reserve import views as reserve
 from exchange.schools import views as people
 from exchange.stock import views as stock
 from exchange.transfers import views as transfers
@@ -78,7 +79,7 @@ def create_app(settings: Settings | None = None, clock: Clock | None = None) -> 
     transfers.init_transfers(app)
     matching.init_matching(app)
     book_panels.init_book_panels(app)
-    for feature in (home, people, catalog, stock, postings, transfers, matching):
+    for feature in (home, people, catalog, stock, postings, transfers, matching, reserve):
         app.register_blueprint(feature.bp)
     app.register_blueprint(catalog.lists_bp)
     init_cli(app)

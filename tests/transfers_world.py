@@ -96,19 +96,14 @@ def walk(deal: Deal, world: World, clock: FrozenClock, to: State, **arrival: int
     def by(person: User, step: Callable[..., Transfer]) -> Callable[[], Transfer]:
         return lambda: step(id_, by=person, clock=clock)
 
-    road: list[tuple[State, Callable[[], Transfer]]] = [
-        (State.AGREED, lambda: services.agree(id_, {}, by=world.donor_director, clock=clock)),
-        (State.ACCEPTED, by(world.recipient, services.accept)),
-        (State.APPROVED, by(world.methodist, services.approve)),
-        (State.PACKED, by(world.donor, services.pack)),
-        (State.SHIPPED, by(world.donor, services.ship)),
-        (to, received),
-    ]
-    for state, step in road:
-        if deal.transfer.state is to:
-            break
-        step()
-        if state is to:
-            break
-    assert deal.transfer.state is to
+    road: dict[State, Callable[[], Transfer]] = {
+        State.PROPOSED: lambda: services.agree(id_, {}, by=world.donor_director, clock=clock),
+        State.AGREED: by(world.recipient, services.accept),
+        State.ACCEPTED: by(world.methodist, services.approve),
+        State.APPROVED: by(world.donor, services.pack),
+        State.PACKED: by(world.donor, services.ship),
+        State.SHIPPED: received,
+    }
+    while deal.transfer.state is not to:
+        road[deal.transfer.state]()
     return deal.transfer

@@ -1,0 +1,103 @@
+"""One of two processes that want the same last copies at the same moment.
+
+``unguarded`` takes the locks out: on SQLite transactions begin deferred, and copies are promised by reading
+and writing back. The race test shows that it then fails.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+import exchange.db
+from exchange import create_app
+from exchange.clock import FrozenClock
+from exchange.db import db, in_unit
+from exchange.errors import Invalid
+from exchange.ledger import services as ledger
+from exchange.ledger.models import Balance
+from exchange.ledger.rules import Line
+from exchange.schools.models import Holder, User
+from exchange.transfers import services
+from tests.conftest import START, make_settings
+
+WAIT_SECONDS = 60
+
+
+def _begin_deferred(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("BEGIN")
+
+
+def _promise_by_reading(lines: Iterable[Line]) -> None:
+    for line in lines:
+        balance = db.session.execute(
+            sa.select(Balance.id, Balance.copies, Balance.promised).where(
+                Balance.owner_id == line.owner_id,
+                Balance.holder_id == line.holder_id,
+                Balance.edition_id == line.edition_id,
+            )
+        ).one()
+        if balance.copies - balance.promised < line.copies:
+            raise Invalid(ledger.NOT_ENOUGH, needed=line.copies, free=balance.copies - balance.promised)
+        time.sleep(0.2)
+        db.session.execute(
+            sa.update(Balance)
+            .where(Balance.id == balance.id)
+            .values(promised=balance.promised + line.copies)
+            .execution_options(synchronize_session=False)
+        )
+
+
+def agree(transfer_id: int, by: User, clock: FrozenClock) -> None:
+    """Agree to the whole of a transfer."""
+    services.agree(transfer_id, {}, by=by, clock=clock)
+
+
+def ask(offer_id: int, by: User, clock: FrozenClock) -> None:
+    """Ask for all the copies of an offer."""
+    taker = db.session.get_one(Holder, by.memberships[0].school_id)
+    services.ask_school(offer_id, taker=taker, copies=3, by=by, clock=clock)
+
+
+JOBS = {"agree": agree, "ask": ask}
+
+
+def run(
+    folder: str,
+    url: str,
+    job: str,
+    person: int,
+    targets: list[int],
+    start: Any,
+    answers: Any,
+    unguarded: bool,
+) -> None:
+    """Do the job on each target, each begun together with the other process; answer what came of it."""
+    if unguarded:
+        exchange.db._on_sqlite_begin = _begin_deferred  # type: ignore[assignment]
+        ledger.promise = _promise_by_reading
+    app = create_app(make_settings(Path(folder), url), FrozenClock(START))
+    clock = FrozenClock(START)
+    results = []
+    with app.app_context():
+        for target in targets:
+
+            def work(target: int = target) -> None:
+                JOBS[job](target, db.session.get_one(User, person), clock)
+
+            start.wait(WAIT_SECONDS)
+            try:
+                in_unit(work)
+            except Invalid as refusal:
+                results.append(f"refused: {refusal}")
+            except Exception as error:
+                results.append(f"error: {type(error).__name__}")
+            else:
+                results.append("won")
+        db.session.remove()
+        db.engine.dispose()
+    answers.put(results)

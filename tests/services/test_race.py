@@ -1,0 +1,135 @@
+"""Two processes and the last copies: one has them, the other is told so."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections import Counter
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from exchange.clock import FrozenClock
+from exchange.db import db, unit_of_work
+from exchange.ledger import services as ledger
+from exchange.ledger.models import Balance
+from exchange.postings.models import Offer
+from exchange.schools.models import Holder, User
+from exchange.transfers import services
+from exchange.transfers.models import Transfer, TransferLine
+from exchange.transfers.rules import PROMISING, Kind
+from exchange.web.unit import Portal
+from tests.factories import World
+from tests.postings_world import make_edition, make_textbook, offer_of, put_on_shelf
+from tests.services import race_worker
+
+ROUNDS = 15
+
+
+def race(
+    app: Portal,
+    folder: Path,
+    job: str,
+    people: tuple[User, User],
+    targets: tuple[list[int], list[int]],
+    *,
+    unguarded: bool = False,
+) -> list[tuple[str, str]]:
+    """Let two processes do the job at once, target by target; return the pairs of what came of it."""
+    url = app.config["SQLALCHEMY_DATABASE_URI"]
+    ids = [person.id for person in people]
+    db.session.rollback()
+    spawn = multiprocessing.get_context("spawn")
+    start = spawn.Barrier(2)
+    queues = [spawn.SimpleQueue(), spawn.SimpleQueue()]
+    processes = [
+        spawn.Process(
+            target=race_worker.run,
+            args=(str(folder), url, job, person, wanted, start, answers, unguarded),
+        )
+        for person, wanted, answers in zip(ids, targets, queues, strict=True)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+        if process.is_alive():
+            process.kill()
+    assert [process.exitcode for process in processes] == [0, 0]
+    first, second = (answers.get() for answers in queues)
+    return list(zip(first, second, strict=True))
+
+
+def rivals(world: World, clock: FrozenClock, rounds: int) -> tuple[list[int], list[int]]:
+    """Two proposals a round, of two schools, for the same three last copies of the fund."""
+    wanted: tuple[list[int], list[int]] = ([], [])
+    sides: list[tuple[Holder, User]] = [
+        (world.recipient_school, world.recipient),
+        (world.stranger_school, world.stranger),
+    ]
+    with unit_of_work():
+        for number in range(rounds):
+            edition = make_edition(make_textbook(f"Последняя {number}"))
+            put_on_shelf(world.fund, edition, 3, by=world.methodist, clock=clock)
+            for (school, librarian), ids in zip(sides, wanted, strict=True):
+                transfer = services.ask_fund(
+                    world.fund, edition, taker=school, kind=Kind.LOAN, copies=3, by=librarian, clock=clock
+                )
+                ids.append(transfer.id)
+    return wanted
+
+
+def promised_twice() -> bool:
+    """Say whether agreed transfers have been promised more of an account than is there."""
+    rows = db.session.execute(
+        sa.select(sa.func.sum(TransferLine.agreed), sa.func.max(Balance.copies))
+        .join(Transfer, Transfer.id == TransferLine.transfer_id)
+        .join(
+            Balance,
+            sa.and_(
+                Balance.owner_id == TransferLine.owner_id,
+                Balance.holder_id == Transfer.giver_id,
+                Balance.edition_id == TransferLine.edition_id,
+            ),
+        )
+        .where(Transfer.state.in_(PROMISING))
+        .group_by(TransferLine.edition_id)
+    ).all()
+    return any(agreed > copies for agreed, copies in rows)
+
+
+def test_the_last_copies_are_promised_once(
+    app: Portal, world: World, clock: FrozenClock, tmp_path: Path
+) -> None:
+    pairs = race(app, tmp_path, "agree", (world.methodist, world.methodist), rivals(world, clock, ROUNDS))
+    assert len(pairs) == ROUNDS
+    for pair in pairs:
+        assert sorted(answer.split(":")[0] for answer in pair) == ["refused", "won"], pair
+        assert "свободно 0" in max(pair, key=len)
+    assert not promised_twice()
+    assert db.session.scalar(sa.select(sa.func.sum(Balance.promised))) == 3 * ROUNDS
+    assert ledger.verify() == []
+
+
+def test_without_the_guard_the_race_is_lost(
+    app: Portal, world: World, clock: FrozenClock, tmp_path: Path
+) -> None:
+    wanted = rivals(world, clock, 3)
+    pairs = race(app, tmp_path, "agree", (world.methodist, world.methodist), wanted, unguarded=True)
+    outcomes = Counter(answer.split(":")[0] for pair in pairs for answer in pair)
+    assert outcomes["error"] or promised_twice(), pairs
+
+
+def test_the_last_copies_of_an_offer_are_asked_for_once(
+    app: Portal, world: World, clock: FrozenClock, tmp_path: Path
+) -> None:
+    offers = []
+    with unit_of_work():
+        for number in range(ROUNDS):
+            edition = make_edition(make_textbook(f"Излишек {number}"))
+            put_on_shelf(world.donor_school, edition, 3, by=world.donor, clock=clock)
+            offers.append(offer_of(world, clock, edition, 3).id)
+    pairs = race(app, tmp_path, "ask", (world.recipient, world.stranger), (offers, offers))
+    for pair in pairs:
+        assert sorted(answer.split(":")[0] for answer in pair) == ["refused", "won"], pair
+    assert set(db.session.scalars(sa.select(Offer.reserved))) == {3}
+    assert db.session.scalar(sa.select(sa.func.count()).select_from(Transfer)) == ROUNDS
