@@ -24,9 +24,8 @@ from exchange.db import db, in_unit
 from exchange.demo import season
 from exchange.demo.district import PASSWORD as DEMO_PASSWORD
 from exchange.errors import DomainError
-from exchange.reserve import services as reserve
-from exchange.ledger import services as ledger
 from exchange.postings import services as postings
+from exchange.reserve import services as reserve
 from exchange.schools import services as schools
 from exchange.schools.models import District, User
 from exchange.schools.rules import ROLE_NAMES, Role
