@@ -85,7 +85,7 @@ def figures(district_id: int, school: Holder | None, *, today: date) -> Figures:
 
 
 def coverage_by_grade(schools: Collection[Holder], *, today: date) -> Sequence[tuple[int, Provision]]:
-    """Return how the pupils of each grade are provided this school year, the grades without pupils left out."""
-    rows = stock.provision(schools=schools, school_year=SchoolYear.of(today), on=today)
+    """Return how the pupils of each grade are provided this school year; no grade without pupils."""
+    rows = stock.provision(schools=schools, school_year=SchoolYear.of(today), on=today).rows
     grades = sorted({row.grade for row in rows})
     return [(grade, stock_rules.provision_of(row for row in rows if row.grade == grade)) for grade in grades]

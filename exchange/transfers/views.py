@@ -251,9 +251,9 @@ class StepForm:
 def _step_form(transfer: Transfer, step: Step, *, submitted: bool = False) -> StepForm:
     """Build the form of a step: its own fields and, for each line it is about, a number per column."""
     name = step.name
-    concerned = CONCERNED.get(name, lambda line: True)
+    concerned = CONCERNED.get(name)
     columns = COLUMNS.get(name, ())
-    lines = [line for line in transfer.lines if concerned(line)] if columns else []
+    lines = [line for line in transfer.lines if concerned is None or concerned(line)] if columns else []
     fields: dict[str, Any] = {}
     for line in lines:
         for column in columns:
