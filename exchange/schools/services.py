@@ -512,12 +512,7 @@ def open_invitation(code: str, *, clock: Clock, lock: bool = False) -> Invitatio
     invitation = db.session.scalar(query)
     if invitation is None:
         raise Invalid("Такого кода нет. Проверьте цифры на талоне.", field="code")
-    state = slip_state(
-        used_at=invitation.used_at,
-        revoked_at=invitation.revoked_at,
-        expires_at=invitation.expires_at,
-        now=clock.now(),
-    )
+    state = _worth(invitation, clock=clock)
     if state is not SlipState.OPEN:
         raise Invalid(SLIP_REFUSALS[state], field="code")
     return invitation
@@ -761,8 +756,8 @@ def people(
     )
 
 
-def open_slips(*, by: User, clock: Clock) -> Sequence[tuple[Invitation, SlipState]]:
-    """Return the slips that are neither used nor revoked, the oldest first, with what they are worth."""
+def open_slips(*, by: User, clock: Clock) -> Sequence[tuple[Invitation, bool]]:
+    """Return the slips that are neither used nor revoked, the oldest first, and whether each is too old."""
     access.require(by, Action.MANAGE_PEOPLE)
     slips = db.session.scalars(
         sa.select(Invitation)
@@ -773,18 +768,13 @@ def open_slips(*, by: User, clock: Clock) -> Sequence[tuple[Invitation, SlipStat
         )
         .order_by(Invitation.id)
     )
-    return [
-        (
-            slip,
-            slip_state(
-                used_at=slip.used_at,
-                revoked_at=slip.revoked_at,
-                expires_at=slip.expires_at,
-                now=clock.now(),
-            ),
-        )
-        for slip in slips
-    ]
+    return [(slip, _worth(slip, clock=clock) is SlipState.EXPIRED) for slip in slips]
+
+
+def _worth(slip: Invitation, *, clock: Clock) -> SlipState:
+    return slip_state(
+        used_at=slip.used_at, revoked_at=slip.revoked_at, expires_at=slip.expires_at, now=clock.now()
+    )
 
 
 @dataclass(frozen=True)
