@@ -1018,23 +1018,11 @@ class BoardRow:
 
 @dataclass(frozen=True)
 class Board:
-    """A page of the board and the number of its textbooks in all."""
+    """A page of the board, the number of its textbooks in all, and the subjects on the whole board."""
 
     rows: Sequence[BoardRow]
     total: int
-
-
-def board_subjects(district_id: int) -> list[str]:
-    """Return the subjects of the books on the board of a district."""
-    present = _present(district_id)
-    return list(
-        db.session.scalars(
-            sa.select(Textbook.subject)
-            .where(Textbook.id.in_(sa.select(present.c.textbook_id)))
-            .distinct()
-            .order_by(Textbook.subject)
-        )
-    )
+    subjects: Sequence[str]
 
 
 def board(
@@ -1049,13 +1037,14 @@ def board(
     textbook_id: int | None = None,
     nearest: bool = False,
     mine: bool = False,
+    with_subjects: bool = False,
     first: int = 0,
     limit: int | None = PAGE,
 ) -> Board:
     """Return the surpluses and needs of a district by textbook, as ``by`` of ``school`` may see them.
 
     ``nearest`` puts the books first that are to be had close by; ``mine`` keeps those the school asks for;
-    ``limit=None`` returns all. Four queries.
+    ``limit=None`` returns all; ``with_subjects`` adds the subjects to choose from. Four queries.
     """
     access.require(by, Action.SEE_DISTRICT)
     present = _present(by.district_id)
@@ -1080,6 +1069,7 @@ def board(
         Textbook.parts,
         Textbook.special_needs,
         sa.func.count().over().label("total"),
+        (_subjects(present) if with_subjects else sa.literal("")).label("subjects"),
     ).where(*where)
     order: list[Any] = [Textbook.sort_key, Textbook.id]
     if nearest and school is not None:
@@ -1093,7 +1083,24 @@ def board(
     rows = [
         BoardRow(book, givers.get(book.id, []), seekers.get(book.id, []), verdicts[book.id]) for book in books
     ]
-    return Board(rows, books[0].total if books else 0)
+    subjects = books[0].subjects if books else ""
+    if with_subjects and not books:
+        subjects = db.session.scalar(sa.select(_subjects(present))) or ""
+    return Board(rows, books[0].total if books else 0, sorted(subjects.split(SEPARATOR)) if subjects else [])
+
+
+SEPARATOR = "\n"
+
+
+def _subjects(present: sa.CTE) -> sa.ScalarSelect[str]:
+    """The subjects of all books on the board in one text: a column beside the page, not a query more."""
+    subjects = (
+        sa.select(Textbook.subject)
+        .where(Textbook.id.in_(sa.select(present.c.textbook_id)))
+        .distinct()
+        .subquery("subjects")
+    )
+    return sa.select(sa.func.aggregate_strings(subjects.c.subject, SEPARATOR)).scalar_subquery()
 
 
 FARTHEST = 1_000_000.0

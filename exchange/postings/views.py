@@ -31,7 +31,7 @@ from exchange.stock.rules import CONDITION_NAMES, Condition, sets_of
 from exchange.web import subjects
 from exchange.web.export import export
 from exchange.web.forms import CopiesField, Form, RussianDateField, seen_version
-from exchange.web.pages import came_from, done, page
+from exchange.web.pages import came_from, done, page, wants_fragment
 
 bp = Blueprint("postings", __name__)
 
@@ -674,6 +674,8 @@ def board() -> Response:
         textbook_id=textbook_id,
         nearest=bool(request.args.get("near")),
         mine=bool(request.args.get("mine")),
+        # The choice of subjects stands outside the list.
+        with_subjects=not whole and not wants_fragment(),
         first=0 if whole else (_page_number() - 1) * services.PAGE,
         limit=None if whole else services.PAGE,
     )
@@ -688,16 +690,14 @@ def board() -> Response:
         pages=_pages(found.total),
         school=school,
         schools=own_schools(),
-        # The choice of subjects stands outside the list.
-        subjects=lambda: services.board_subjects(by.district_id),
+        subjects=found.subjects,
         grades=GRADES,
         side=side,
         shown=None if textbook_id is not None else SHOWN_LINES,
         free_words=free_words,
         missing_words=missing_words,
         part_words=part_words,
-        kinds=rules.OFFER_KIND_NAMES,
-        conditions=CONDITION_NAMES,
+        kinds={kind: _(name) for kind, name in rules.OFFER_KIND_NAMES.items()},
         may_ask=school is not None and access.allowed(by, Action.ASK, school),
         may_offer=school is not None and access.allowed(by, Action.POST_OFFER, school),
         may_request=school is not None and access.allowed(by, Action.POST_REQUEST, school),

@@ -414,10 +414,10 @@ def _slips_shown(by: User) -> list[dict[str, Any]]:
             "role": _(ROLE_NAMES[slip.role]),
             "place": slip.school.short_name if slip.school else by.district.name,
             "expires": slip.expires_at,
-            "expired": state.is_expired,
+            "expired": expired,
             "renews": slip.user_id is not None,
         }
-        for slip, state in services.open_slips(by=by, clock=clock())
+        for slip, expired in services.open_slips(by=by, clock=clock())
     ]
 
 
@@ -631,7 +631,7 @@ def slip() -> Response:
     by = access.current()
     access.require(by, Action.MANAGE_PEOPLE)
     codes: dict[int, str] = dict(session.get(SLIPS, []))
-    kept = [slip for slip, state in services.open_slips(by=by, clock=clock()) if slip.id in codes]
+    kept = [slip for slip, expired in services.open_slips(by=by, clock=clock()) if slip.id in codes]
     return page(
         "people/slip.html",
         slips=[
@@ -793,8 +793,8 @@ def _save_school(school: Holder | None) -> Response:
                 name=" ".join(form.name.data.split()),
                 short_name=" ".join(form.short_name.data.split()),
                 settlement=form.settlement.data.strip(),
-                inn=form.inn.data.strip(),
-                kpp=form.kpp.data.strip().upper(),
+                inn=(form.inn.data or "").strip(),
+                kpp=(form.kpp.data or "").strip().upper(),
                 km_to_centre=form.km_to_centre.data,
                 by=access.current(),
                 clock=clock(),

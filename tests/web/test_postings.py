@@ -26,6 +26,7 @@ from exchange.schools.rules import HolderKind
 from exchange.stock.models import Enrolment, Floor, ShelfNote
 from exchange.stock.rules import Condition
 from exchange.transfers import services as transfers
+from exchange.web.unit import Portal
 from tests.conftest import SignIn
 from tests.factories import World
 from tests.postings_world import TODAY, make_edition, make_textbook, offer_of, put_on_shelf, request_of
@@ -49,7 +50,8 @@ def counted_queries() -> Iterator[list[str]]:
     seen: list[str] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        seen.append(statement)
+        if statement.startswith(("SELECT", "WITH")):
+            seen.append(statement)
 
     sa.event.listen(db.engine, "before_cursor_execute", note)
     try:
@@ -409,7 +411,7 @@ def test_the_board_shows_both_sides(
     page = sign_in(world.recipient).get("/board").text
     assert "Дающая СОШ" in page
     assert f"/transfers/ask?offer={offer.id}" in page
-    assert "35 км" in page
+    assert "35&nbsp;км" in page
     own = sign_in(world.donor).get("/board").text
     assert "/transfers/ask" not in own
     assert f"/offers/new?textbook={edition.textbook_id}" in own
@@ -541,7 +543,9 @@ def test_what_is_taken_is_off_the_board(
     assert "Доска пуста" in sign_in(world.recipient).get("/board").text
 
 
-def test_queries_do_not_grow_with_the_board(world: World, clock: FrozenClock, sign_in: SignIn) -> None:
+def test_queries_do_not_grow_with_the_board(
+    app: Portal, world: World, clock: FrozenClock, sign_in: SignIn
+) -> None:
     client = sign_in(world.recipient)
     counts = []
     for books in (5, 495):
@@ -553,17 +557,19 @@ def test_queries_do_not_grow_with_the_board(world: World, clock: FrozenClock, si
                 request_of(world, clock, made.textbook, copies_by_part={1: 1})
             stock_fund(world, clock, made, 2)
         for path in ("/board", "/board?near=1&mine=1", "/board?format=csv"):
-            with counted_queries() as seen:
+            # A context of its own: nothing is in the session's memory yet, as for any visitor.
+            with app.app_context(), counted_queries() as seen:
                 assert client.get(path).status_code == 200
             counts.append(len(seen))
     assert max(counts) <= 8, counts
+    assert counts[0] == counts[3]
     assert client.get("/board?page=10").text.count('id="book-') == 50
     assert client.get("/board?page=11").status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/offers", "/requests"])
 def test_queries_do_not_grow_with_the_lists(
-    world: World, clock: FrozenClock, sign_in: SignIn, path: str
+    app: Portal, world: World, clock: FrozenClock, sign_in: SignIn, path: str
 ) -> None:
     client = sign_in(world.donor if path == "/offers" else world.recipient)
     for books in (5, 60):
@@ -573,7 +579,7 @@ def test_queries_do_not_grow_with_the_lists(
                 put_on_shelf(world.donor_school, made, 3, by=world.donor, clock=clock)
                 offer_of(world, clock, made, 2)
                 request_of(world, clock, made.textbook, copies_by_part={1: 1})
-        with counted_queries() as seen:
+        with app.app_context(), counted_queries() as seen:
             assert client.get(path).status_code == 200
         assert len(seen) <= 8, seen
 
