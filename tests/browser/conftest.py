@@ -95,11 +95,22 @@ def violations(page: Page) -> list[Violation]:
     ]
 
 
-def sideways(page: Page) -> int:
-    """Return by how many pixels the page is wider than its window."""
-    return int(
-        page.evaluate("() => document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    )
+def sticking_out(page: Page) -> list[str]:
+    """Return what makes the page wider than its window: nothing, where it is not."""
+    found: list[str] = page.evaluate("""() => {
+        const width = document.documentElement.clientWidth;
+        if (document.documentElement.scrollWidth <= width) return [];
+        const right = node => {
+            const range = document.createRange();
+            range.selectNodeContents(node);
+            return Math.max(0, ...[...range.getClientRects()].map(box => box.right));
+        };
+        const wide = [...document.body.querySelectorAll("*")]
+            .filter(each => Math.max(each.getBoundingClientRect().right, right(each)) > width + 1)
+            .map(each => each.outerHTML.slice(0, 120));
+        return ["wider by " + (document.documentElement.scrollWidth - width) + " px", ...wide.slice(-5)];
+    }""")
+    return found
 
 
 BrowserPage = Callable[..., Page]

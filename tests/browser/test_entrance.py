@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from exchange.clock import FrozenClock
 from exchange.db import unit_of_work
 from exchange.schools import services as schools
-from tests.browser.conftest import NARROW, WIDE, BrowserPage, sideways, violations
+from tests.browser.conftest import NARROW, WIDE, BrowserPage, sticking_out, violations
 from tests.factories import World
 
 PASSWORD = "длинный пароль"
@@ -43,9 +43,9 @@ def test_nobody_is_kept_out(world: World, browser_page: BrowserPage, width: int)
     page = browser_page(width=width)
     page.goto("/sign-in")
     assert violations(page) == []
-    assert sideways(page) <= 0
+    assert sticking_out(page) == []
     page = browser_page(world.donor, width=width)
     page.goto("/")
     expect(page.locator("h1")).to_have_text("Главная")
     assert violations(page) == []
-    assert sideways(page) <= 0
+    assert sticking_out(page) == []
