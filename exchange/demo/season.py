@@ -30,6 +30,7 @@ from exchange.matching.models import PlanLine
 from exchange.postings import services as postings
 from exchange.postings.rules import OfferKind, ShortageReason
 from exchange.reserve import services as reserve
+from exchange.reserve.rules import Origin
 from exchange.runs import Run
 from exchange.schools import services as schools
 from exchange.schools.models import District, Holder, User
@@ -379,16 +380,17 @@ class _Season:
 
         def buy() -> None:
             for subject, grade, author, sets in bought:
-                textbook = db.session.get_one(Textbook, self.book(subject, grade, author))
-                for part in range(1, textbook.parts + 1):
-                    stock.acquire(
-                        holder=self.holder("ORF"),
-                        edition=catalog.edition_for(textbook.id, 2023, part),
-                        copies=sets,
-                        document=f"Накладная № 118 от 28.08.{self.year - 1}",
-                        by=self.methodist,
-                        clock=self.clock,
-                    )
+                textbook_id = self.book(subject, grade, author)
+                reserve.acquire(
+                    place=self.holder("ORF"),
+                    textbook_id=textbook_id,
+                    year=2023,
+                    copies_by_part=dict.fromkeys(self.parts(textbook_id), sets),
+                    origin=Origin.BUDGET,
+                    document=f"Накладная № 118 от 28.08.{self.year - 1}",
+                    by=self.methodist,
+                    clock=self.clock,
+                )
             reserve.set_floor(
                 self.book("Математика", 5, "Виленкин"),
                 5,
