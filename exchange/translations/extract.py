@@ -37,6 +37,8 @@ def of_code(source: str) -> Iterator[Found]:
                 for part in ast.iter_child_nodes(node)
                 if isinstance(part, ast.Constant | ast.FormattedValue)
             )
+        elif _is_pattern(node):
+            passed_over.update(id(part) for part in ast.walk(node))
         elif isinstance(node, ast.Call) and _name(node.func) in PLURALS and len(node.args) >= 2:
             one, many = node.args[0], node.args[1]
             if isinstance(one, ast.Constant) and isinstance(many, ast.Constant):
@@ -44,6 +46,16 @@ def of_code(source: str) -> Iterator[Found]:
                 yield node.lineno, (str(one.value), str(many.value))
         elif isinstance(node, ast.Constant) and id(node) not in passed_over and _is_text(node.value):
             yield node.lineno, str(node.value)
+
+
+def _is_pattern(node: ast.AST) -> bool:
+    """Say whether this is a call of ``re``: its texts are looked for, not shown."""
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and isinstance(node.func.value, ast.Name)
+        and node.func.value.id == "re"
+    )
 
 
 def of_template(path: Path) -> Iterator[Found]:
