@@ -19,10 +19,10 @@ from exchange.cli import init_cli
 from exchange.clock import Clock, SystemClock
 from exchange.config import Settings
 from exchange.db import db, init_db
-from exchange.home import book_panels
 from exchange.home import views as home
 from exchange.matching import views as matching
 from exchange.postings import views as postings
+from exchange.reserve import views as reserve
 from exchange.schools import views as people
 from exchange.stock import views as stock
 from exchange.transfers import views as transfers
@@ -77,8 +77,8 @@ def create_app(settings: Settings | None = None, clock: Clock | None = None) -> 
     catalog.init_catalog(app)
     transfers.init_transfers(app)
     matching.init_matching(app)
-    book_panels.init_book_panels(app)
-    for feature in (home, people, catalog, stock, postings, transfers, matching):
+    home.init_book_panels(app)
+    for feature in (home, people, catalog, stock, postings, transfers, matching, reserve):
         app.register_blueprint(feature.bp)
     app.register_blueprint(catalog.lists_bp)
     init_cli(app)

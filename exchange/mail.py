@@ -11,14 +11,15 @@ import logging
 import smtplib
 import ssl
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo
 
@@ -26,11 +27,18 @@ import sqlalchemy as sa
 from flask import current_app, render_template, url_for
 from flask_babel import force_locale, gettext
 
+from exchange.catalog.models import Edition, Textbook
 from exchange.clock import Clock
 from exchange.config import Settings
 from exchange.db import db, in_unit
-from exchange.journal import Letter
-from exchange.schools.models import User
+from exchange.journal import JournalEntry, Letter
+from exchange.postings.models import Offer, Request
+from exchange.schools import access
+from exchange.schools.models import Holder, User
+from exchange.schools.rules import Action
+from exchange.transfers import services as transfers
+from exchange.transfers.models import Transfer
+from exchange.transfers.rules import STEP_NAMES
 from exchange.web.subjects import url_of
 
 LEASE = timedelta(minutes=10)
@@ -40,6 +48,7 @@ TOO_OLD = timedelta(days=7)
 TIMEOUT = 20
 """Seconds to wait for the mail server."""
 LONGEST_SUBJECT = 120
+LONGEST_AUTHORS = 60
 MOST_ITEMS = 40
 """Lines of a digest; what is beyond is counted."""
 log = logging.getLogger(__name__)
@@ -285,45 +294,106 @@ def compose(
         current_app.test_request_context(base_url=settings.public_url),
         force_locale(user.language),
     ):
-        items = [
-            Item(
-                gettext(letter.entry.message, **letter.entry.parameters),
-                url_of(letter.entry.subject, letter.entry.subject_id, external=True),
-            )
-            for letter in letters
-        ]
+        about = _about([letter.entry for letter in letters])
+        items = [_item(letter.entry, about, user) for letter in letters]
         what = items[0].text if urgent else gettext("что нового на портале")
         body = render_template(
             "mail/urgent.txt" if urgent else "mail/digest.txt",
             user=user,
+            tasks=[] if urgent else _tasks(user, clock),
             items=items[:MOST_ITEMS],
             more=len(items[MOST_ITEMS:]),
             account=url_for("people.account", _external=True),
-            waiting=_waiting_url(),
+            waiting=url_for("transfers.waiting", _external=True),
         )
     message = EmailMessage(policy=SMTP)
-    message["Subject"] = header_text(f"{user.district.name}: {what}", LONGEST_SUBJECT)
-    message["From"] = Address(header_text(f"Взаимообмен, {user.district.name}"), addr_spec=settings.mail_from)
-    message["To"] = Address(header_text(user.full_name), addr_spec=address_for_mail(user.email))
+    message["Subject"] = header_text(f"{user.district.name}: {what}")
+    message["From"] = Address("Взаимообмен", addr_spec=address_for_mail(settings.mail_from))
+    # Without the reader's name: the standard library folds quoted Cyrillic names («Иванова И. И.») wrongly.
+    message["To"] = Address(addr_spec=address_for_mail(user.email))
     message["Date"] = clock.now()
     domain = address_for_mail(settings.mail_from).rpartition("@")[2]
     kind = "urgent" if urgent else "digest"
-    message["Message-ID"] = f"<{kind}-{letters[0].id}@{domain}>"
+    first = letters[0]
+    message["Message-ID"] = f"<{kind}-{first.id}-{first.created_at:%Y%m%d%H%M%S}@{domain}>"
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(body, cte="base64")
     return message
 
 
-def _waiting_url() -> str:
-    endpoint = "transfers.waiting" if "transfers.waiting" in current_app.view_functions else "home.index"
-    return url_for(endpoint, _external=True)
+def _item(entry: JournalEntry, about: Mapping[tuple[str, int], str], user: User) -> Item:
+    text = gettext(entry.message, **entry.parameters)
+    context = about.get((entry.subject, entry.subject_id))
+    # The page of a person is for those who manage people; everybody has their own account.
+    own = entry.subject == "user_account" and not access.allowed(user, Action.MANAGE_PEOPLE)
+    return Item(
+        f"{context}: {text}" if context and context not in text else text,
+        url_for("people.account", _external=True)
+        if own
+        else url_of(entry.subject, entry.subject_id, external=True),
+    )
 
 
-def header_text(text: str, longest: int = 100) -> str:
-    """Return ``text`` as one line for a header: no line breaks, no control or invisible characters."""
+def _about(entries: Sequence[JournalEntry]) -> Mapping[tuple[str, int], str]:
+    """Return what each entry is about where its message, read on the object's own page, does not say so."""
+    ids: defaultdict[str, set[int]] = defaultdict(set)
+    for entry in entries:
+        ids[entry.subject].add(entry.subject_id)
+    giver, taker = sa.orm.aliased(Holder), sa.orm.aliased(Holder)
+    found: dict[tuple[str, int], str] = {}
+    for row in db.session.execute(
+        sa.select(Transfer.id, giver.short_name.label("giver"), taker.short_name.label("taker"))
+        .join(giver, giver.id == Transfer.giver_id)
+        .join(taker, taker.id == Transfer.taker_id)
+        .where(Transfer.id.in_(ids["transfer"]))
+    ):
+        found["transfer", row.id] = f"{row.giver} → {row.taker}"
+    books = (Textbook.title, Textbook.authors, Textbook.grade_from, Textbook.grade_to)
+    offered = sa.select(sa.literal("offer").label("subject"), Offer.id, *books)
+    asked = sa.select(sa.literal("request").label("subject"), Request.id, *books)
+    for posting in db.session.execute(
+        sa.union_all(
+            offered.join(Edition, Edition.id == Offer.edition_id)
+            .join(Textbook, Textbook.id == Edition.textbook_id)
+            .where(Offer.id.in_(ids["offer"])),
+            asked.join(Textbook, Textbook.id == Request.textbook_id).where(Request.id.in_(ids["request"])),
+        )
+    ):
+        found[posting.subject, posting.id] = _book(posting)
+    return found
+
+
+def _book(row: Any) -> str:
+    authors = (
+        row.authors if len(row.authors) <= LONGEST_AUTHORS else f"{row.authors[:LONGEST_AUTHORS].rstrip()}…"
+    )
+    grades = "–".join(str(grade) for grade in dict.fromkeys((row.grade_from, row.grade_to)) if grade)
+    parts = [authors, row.title, gettext("%(grades)s класс", grades=grades) if grades else ""]
+    return ", ".join(part for part in parts if part)
+
+
+def _tasks(user: User, clock: Clock) -> list[Item]:
+    """Return the next steps that wait for the person."""
+    return [
+        Item(
+            gettext(
+                "%(step)s: %(giver)s → %(taker)s, %(title)s",
+                step=gettext(STEP_NAMES[row.step]) if row.step else gettext("Посмотреть"),
+                giver=row.giver,
+                taker=row.taker,
+                title=row.title,
+            ),
+            url_of("transfer", row.id, external=True),
+        )
+        for row in transfers.waiting(user, clock=clock)
+    ]
+
+
+def header_text(text: str) -> str:
+    """Return ``text`` as one short line for a header: no line breaks, control or invisible characters."""
     visible = "".join(" " if unicodedata.category(c) in {"Cc", "Cf", "Zl", "Zp"} else c for c in text)
     line = " ".join(visible.split())
-    return line if len(line) <= longest else line[: longest - 1].rstrip() + "…"
+    return line if len(line) <= LONGEST_SUBJECT else line[: LONGEST_SUBJECT - 1].rstrip() + "…"
 
 
 def address_for_mail(address: str) -> str:

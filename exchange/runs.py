@@ -35,6 +35,9 @@ class RunState(StrEnum):
     FAILED = "failed"
 
 
+LIVE = frozenset({RunState.WAITING, RunState.RUNNING})
+
+
 class Run(Identified):
     """One piece of long work: who started it, how far it is, what came out."""
 
@@ -53,6 +56,21 @@ class Run(Identified):
     result: Mapped[dict[str, Any] | None]
     message: Mapped[str] = mapped_column(sa.String(1000), default="")
     """Why it failed, a Russian msgid; ``result`` holds its parameters then."""
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it waits or is being done."""
+        return self.state in LIVE
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it came to its end well."""
+        return self.state is RunState.DONE
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it came to its end badly."""
+        return self.state is RunState.FAILED
 
 
 class InlineExecutor(Executor):
@@ -169,4 +187,4 @@ def _finish(run_id: int, state: RunState, result: dict[str, Any], message: str, 
 def lost(run: Run, *, clock: Clock) -> bool:
     """Say whether the run's process has died: nothing was heard of it for the length of a lease."""
     since = run.leased_until or run.created_at + LEASE
-    return run.state in {RunState.WAITING, RunState.RUNNING} and since < clock.now()
+    return run.is_live and since < clock.now()

@@ -3,7 +3,7 @@
   "use strict";
 
   function focusOn(element) {
-    var target = element.querySelector("#errors, [autofocus]") || element;
+    var target = element.querySelector("#errors, [autofocus], [data-focus]") || element;
     if (!target.matches("a[href], button, input, select, textarea, [tabindex]")) {
       target = target.querySelector("input:not([type=hidden]), select, textarea, button, a[href]") || target;
     }

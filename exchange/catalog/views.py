@@ -213,7 +213,7 @@ def lists() -> Response:
         lists=services.lists_loaded(),
         today=_today(),
         may_load=may_load,
-        recent=services.recent_runs(by) if may_load else [],
+        recent=services.recent_runs(by=by) if may_load else [],
     )
 
 
@@ -304,7 +304,7 @@ def run(run_id: int) -> Response:
     shown = chosen[(number - 1) * services.PAGE : number * services.PAGE]
     # The name of the sheet is left to the download; what is empty on this page takes no room.
     filled = [at for at in range(len(REPORT_HEADER)) if at != SHEET and any(row[at] for row in shown)]
-    live = one.state in (runs.RunState.WAITING, runs.RunState.RUNNING)
+    live = one.is_live
     lost = live and runs.lost(one, clock=clock())
     return page(
         "catalog/run.html",
@@ -331,7 +331,7 @@ def _columns(row: Sequence[str], filled: Sequence[int]) -> list[str]:
 def _failure(one: runs.Run, *, lost: bool) -> str:
     if lost:
         return str(_(runs.BROKEN))
-    if one.state is not runs.RunState.FAILED:
+    if not one.has_failed:
         return ""
     parameters: dict[str, Any] = one.result or {}
     return str(_(one.message, **parameters))

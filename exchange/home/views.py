@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 
 import sqlalchemy as sa
-from flask import Blueprint, Flask, Response, jsonify, request, url_for
+from flask import Blueprint, Flask, Response, jsonify, render_template, request, url_for
 from flask_babel import gettext as _
+from flask_babel import ngettext
+from markupsafe import Markup
 
 from exchange.db import OLDEST_SOUND_SQLITE, db, sqlite_module
+from exchange.home import services
 from exchange.schools import access
-from exchange.schools.rules import Action
-from exchange.schools.views import public
+from exchange.schools.models import User
+from exchange.schools.rules import Action, HolderKind
+from exchange.schools.views import clock, public
+from exchange.transfers import services as transfers
+from exchange.transfers.rules import STEP_NAMES
+from exchange.web.charts import Bar, bar_chart
+from exchange.web.formats import format_number, format_percent
 from exchange.web.pages import page
 
 bp = Blueprint("home", __name__)
@@ -26,6 +35,7 @@ NAVIGATION: Sequence[tuple[str, str, Action | None]] = (
     ("postings.requests", "Заявки", Action.POST_REQUEST),
     ("matching.index", "Подбор", Action.MATCH),
     ("transfers.index", "Передачи", Action.SEE_TRANSFER),
+    ("reserve.index", "Фонд", Action.SEE_DISTRICT),
     ("stock.provision", "Обеспеченность", Action.SEE_SHELF),
     ("catalog.index", "Каталог", None),
     ("lists.index", "Федеральный перечень", Action.LOAD_LIST),
@@ -75,10 +85,140 @@ def _is_here(endpoint: str) -> bool:
     return endpoint.endswith(".index") and endpoint.partition(".")[0] == present.partition(".")[0]
 
 
+def init_book_panels(app: Flask) -> None:
+    """Show on a book's page what the features above the catalogue know about it."""
+
+    def holders(textbook_id: int) -> Markup:
+        shown = services.holdings(textbook_id, by=access.current())
+        return Markup(render_template("catalog/_holders.html", shown=shown))
+
+    def postings(textbook_id: int) -> Markup:
+        shown = services.postings(textbook_id, by=access.current())
+        return Markup(render_template("catalog/_postings.html", shown=shown))
+
+    def journeys(textbook_id: int) -> Markup:
+        shown = services.journeys(textbook_id, by=access.current())
+        return Markup(render_template("catalog/_journeys.html", journeys=shown))
+
+    app.extensions["book_panels"] += [holders, postings, journeys]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One of the portal's jobs on the first screen: where it stands and what to do about it.
+
+    ``calls``: something waits here, so that its button is the primary one.
+    """
+
+    title: str
+    url: str
+    figure: int
+    unit: str
+    note: str
+    action: str = ""
+    action_url: str = ""
+    calls: bool = False
+
+
 @bp.get("/")
 def index() -> Response:
-    """Show the four jobs of the portal, those of this person first, and what waits for them."""
-    return page("home/index.html")
+    """Show the four jobs of the portal, as this person does them, and what waits for them."""
+    by = access.current()
+    today = clock().today(by.district.timezone)
+    school = by.school
+    figures = services.figures(by.district_id, school, today=today)
+    waiting = transfers.waiting(by, clock=clock())
+    return page(
+        "home/index.html",
+        school=school,
+        figures=figures,
+        jobs=_jobs(by, figures, len(waiting)),
+        waiting=waiting,
+        step_names=STEP_NAMES,
+        advice=_advice(by),
+        chart=_chart(by, today),
+    )
+
+
+def _jobs(by: User, figures: services.Figures, waiting: int) -> list[Job]:
+    school = by.school
+    posts = access.allowed(by, Action.POST_OFFER, school)
+    asks = access.allowed(by, Action.POST_REQUEST, school)
+    keeps = access.allowed(by, Action.KEEP_FUND)
+    approves = access.allowed(by, Action.APPROVE)
+    return [
+        Job(
+            title=_("Согласовать и утвердить") if approves else _("Согласовать передачи"),
+            url=url_for("transfers.waiting"),
+            figure=waiting,
+            unit=ngettext("передача", "передач", waiting),
+            note=_("ждут вашего ответа") if waiting else _("все ответы даны"),
+            action=_("Открыть") if waiting else "",
+            action_url=url_for("transfers.waiting"),
+            calls=bool(waiting),
+        ),
+        Job(
+            title=_("Отдать излишки"),
+            url=url_for("postings.offers") if posts else url_for("postings.board"),
+            figure=figures.offered,
+            unit=_("экз."),
+            note=ngettext("свободны в %(num)d объявлении", "свободны в %(num)d объявлениях", figures.offers),
+            action=_("Выбрать на полке") if posts else _("Посмотреть доску"),
+            action_url=url_for("stock.index") if posts else url_for("postings.board"),
+        ),
+        Job(
+            title=_("Попросить недостающее"),
+            url=url_for("postings.requests") if asks else url_for("postings.board"),
+            figure=figures.missing,
+            unit=_("экз."),
+            note=ngettext("не хватает по %(num)d заявке", "не хватает по %(num)d заявкам", figures.requests),
+            action=_("Найти в каталоге") if asks else _("Подобрать обмен") if approves else "",
+            action_url=url_for("catalog.index") if asks else url_for("matching.index") if approves else "",
+            calls=approves and bool(figures.missing) and not waiting,
+        ),
+        Job(
+            title=_("Резервный фонд"),
+            url=url_for("reserve.index"),
+            figure=figures.fund_copies,
+            unit=_("экз."),
+            note=_("обещано %(promised)s", promised=format_number(figures.fund_promised))
+            if keeps
+            else _("общий запас района: из него можно попросить"),
+            action=_("Вести фонд") if keeps else _("Что есть в фонде"),
+            action_url=url_for("reserve.index"),
+        ),
+    ]
+
+
+def _advice(by: User) -> str:
+    if access.allowed(by, Action.MATCH):
+        return str(_("Самое время подобрать обмен: раздел «Подбор»."))
+    if access.allowed(by, Action.POST_OFFER, by.school):
+        return str(_("Можно посчитать полку и разместить излишки."))
+    return ""
+
+
+def _chart(by: User, today: date) -> Markup | None:
+    """Return the coverage by grade: of the person's school, or of the district to who may see all shelves."""
+    if access.allowed(by, Action.SEE_SHELF):
+        schools = [h for h in access.acting_for(by, Action.SEE_SHELF) if h.kind is HolderKind.SCHOOL]
+    elif by.school is not None and access.allowed(by, Action.SEE_SHELF, by.school):
+        schools = [by.school]
+    else:
+        return None
+    grades = services.coverage_by_grade(schools, today=today)
+    if not grades:
+        return None
+    return bar_chart(
+        [
+            Bar(_("%(grade)s класс", grade=grade), sums.coverage or 0, format_percent(sums.coverage))
+            for grade, sums in grades
+        ],
+        name="coverage",
+        title=_("Обеспеченность по классам"),
+        description="; ".join(f"{grade} – {format_percent(sums.coverage)}" for grade, sums in grades),
+        maximum=1,
+    )
 
 
 @bp.get("/healthz")

@@ -47,6 +47,16 @@ class Plan(Identified):
 
     __mapper_args__ = {"version_id_col": version}
 
+    @property
+    def is_draft(self) -> bool:
+        """Whether it can still be changed."""
+        return self.state is PlanState.DRAFT
+
+    @property
+    def is_published(self) -> bool:
+        """Whether its proposals have gone out."""
+        return self.state is PlanState.PUBLISHED
+
 
 class PlanLine(Identified):
     """One proposal of a plan: so many copies of an edition from a giver for a request."""

@@ -19,7 +19,7 @@ from exchange.errors import NotFound
 from exchange.matching import services
 from exchange.matching.models import Plan, PlanLine, PlanState
 from exchange.postings.models import Request
-from exchange.runs import Run, RunState
+from exchange.runs import Run
 from exchange.schools import access
 from exchange.schools.models import Holder
 from exchange.schools.rules import Action, HolderKind
@@ -79,7 +79,7 @@ def index() -> Response:
         .where(
             Run.district_id == by.district_id,
             Run.kind == services.RUN_KIND,
-            Run.state.in_([RunState.WAITING, RunState.RUNNING]),
+            Run.state.in_(runs.LIVE),
             Run.created_at > clock().now() - runs.LEASE,
         )
         .order_by(Run.id.desc())
@@ -104,9 +104,9 @@ def progress(run_id: int) -> Response:
     run = db.session.get(Run, run_id)
     if run is None or run.district_id != by.district_id or run.kind != services.RUN_KIND:
         raise NotFound
-    if run.state is RunState.DONE and run.result:
+    if run.is_done and run.result:
         return done(url_for("matching.show", plan_id=run.result["plan_id"]))
-    failed = run.state is RunState.FAILED or runs.lost(run, clock=clock())
+    failed = run.has_failed or runs.lost(run, clock=clock())
     response = page(
         "matching/progress.html",
         "progress",
@@ -214,12 +214,12 @@ def _context(plan: Plan) -> dict[str, Any]:
     asked = figures["asked"]
     made = (
         db.session.scalar(sa.select(sa.func.count()).select_from(Transfer).where(Transfer.plan_id == plan.id))
-        if plan.state is PlanState.PUBLISHED
+        if plan.is_published
         else 0
     )
     return {
         "plan": plan,
-        "is_draft": plan.state is PlanState.DRAFT,
+        "is_draft": plan.is_draft,
         "state": PLAN_STATE_NAMES[plan.state],
         "trips": [trip for trip in trips if trip.copies],
         "taken_out": [line for line in lines if line.removed],

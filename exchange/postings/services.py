@@ -34,11 +34,14 @@ NOT_ENOUGH_OFFERED = (
     "В излишках этой школы свободно только %(free)s, а нужно %(needed)s. Уменьшите количество."
 )
 NOT_ENOUGH_WANTED = "По этой заявке не хватает уже только %(open)s, а предложено %(offered)s."
-OFFER_REMINDER = "Излишек скоро снимется с доски: %(on)s. Продлите, если книги ещё можно отдать"
-REQUEST_REMINDER = "Заявка скоро снимется с доски: %(on)s. Продлите, если книги ещё нужны"
+OFFER_REMINDER = "Излишек скоро снимется с доски (%(on)s): %(book)s. Продлите, если книги ещё можно отдать"
+REQUEST_REMINDER = "Заявка скоро снимется с доски (%(on)s): %(book)s. Продлите, если книги ещё нужны"
 
-_line = sa.table("transfer_line", sa.column("transfer_id"), sa.column("offer_id"), sa.column("asked"))
-_transfer = sa.table("transfer", sa.column("id"), sa.column("state"))
+_line = sa.table(
+    "transfer_line",
+    *map(sa.column, ("transfer_id", "offer_id", "request_id", "asked", "agreed")),
+)
+_transfer = sa.table("transfer", *map(sa.column, ("id", "state", "giver_id", "taker_id")))
 # Features above this one own these two tables. Copies that were asked for but not yet agreed are promised
 # nowhere in the ledger, so the shelf can only be read together with them.
 PROPOSED = "proposed"
@@ -209,7 +212,13 @@ def post_offer(
     )
     db.session.add(offer)
     db.session.flush()
-    _record_offer(offer, "Излишек размещён: %(copies)s экз.", by=by, clock=clock, copies=copies)
+    _record_offer(
+        offer,
+        "Размещён излишек: %(book)s – %(copies)s экз.",
+        by=by,
+        clock=clock,
+        copies=copies,
+    )
     return offer
 
 
@@ -254,7 +263,7 @@ def change_offer(
     db.session.flush()
     _record_offer(
         offer,
-        "Излишек изменён: было %(before)s экз., стало %(copies)s",
+        "Изменён излишек: %(book)s – было %(before)s экз., стало %(copies)s",
         by=by,
         clock=clock,
         before=before,
@@ -269,7 +278,13 @@ def withdraw_offer(offer_id: int, *, seen: int | None = None, by: User, clock: C
     _require_open(offer.state)
     offer.state = PostingState.WITHDRAWN
     db.session.flush()
-    _record_offer(offer, "Излишек отозван: было свободно %(free)s экз.", by=by, clock=clock, free=offer.free)
+    _record_offer(
+        offer,
+        "Отозван излишек: %(book)s – было свободно %(free)s экз.",
+        by=by,
+        clock=clock,
+        free=offer.free,
+    )
     return offer
 
 
@@ -284,7 +299,13 @@ def renew_offer(offer_id: int, *, expires_on: date, seen: int | None = None, by:
     offer.state = PostingState.OPEN
     offer.expires_on = expires_on
     db.session.flush()
-    _record_offer(offer, "Излишек продлён до %(on)s", by=by, clock=clock, on=rules.written(expires_on))
+    _record_offer(
+        offer,
+        "Продлён излишек: %(book)s – до %(on)s",
+        by=by,
+        clock=clock,
+        on=rules.written(expires_on),
+    )
     return offer
 
 
@@ -310,9 +331,14 @@ def post_request(
     if school.kind is not HolderKind.SCHOOL:
         raise Invalid("Заявку подаёт школа.")
     wanted = _checked_request(
-        school, textbook, copies_by_part, needed_by=needed_by, year_from=year_from, expires_on=expires_on,
+        school,
+        textbook,
+        copies_by_part,
+        needed_by=needed_by,
+        year_from=year_from,
+        expires_on=expires_on,
         clock=clock,
-    )  # fmt: skip
+    )
     rules.check_legal(_verdict(textbook.id, school, clock))
     # Requests of one school are posted one after the other, so that the look below sees them all.
     db.session.execute(sa.select(Holder.id).where(Holder.id == school.id).with_for_update())
@@ -335,7 +361,11 @@ def post_request(
     db.session.add(request)
     db.session.flush()
     _record_request(
-        request, "Заявка размещена: %(copies)s экз.", by=by, clock=clock, copies=sum(wanted.values())
+        request,
+        "Размещена заявка: %(book)s – %(copies)s экз.",
+        by=by,
+        clock=clock,
+        copies=sum(wanted.values()),
     )
     return request
 
@@ -358,9 +388,14 @@ def change_request(
     request = _locked_request(request_id, seen=seen, by=by)
     _require_open(request.state)
     wanted = _checked_request(
-        request.school, request.textbook, copies_by_part, needed_by=needed_by, year_from=year_from,
-        expires_on=expires_on, clock=clock,
-    )  # fmt: skip
+        request.school,
+        request.textbook,
+        copies_by_part,
+        needed_by=needed_by,
+        year_from=year_from,
+        expires_on=expires_on,
+        clock=clock,
+    )
     present = {part.part: part for part in request.parts}
     before = sum(part.copies for part in request.parts)
     for number, part in present.items():
@@ -383,7 +418,7 @@ def change_request(
     db.session.refresh(request)
     _record_request(
         request,
-        "Заявка изменена: было %(before)s экз., стало %(copies)s",
+        "Изменена заявка: %(book)s – было %(before)s экз., стало %(copies)s",
         by=by,
         clock=clock,
         before=before,
@@ -400,7 +435,11 @@ def withdraw_request(request_id: int, *, seen: int | None = None, by: User, cloc
     db.session.flush()
     missing = sum(part.open for part in request.parts)
     _record_request(
-        request, "Заявка отозвана: не хватало %(missing)s экз.", by=by, clock=clock, missing=missing
+        request,
+        "Отозвана заявка: %(book)s – не хватало %(missing)s экз.",
+        by=by,
+        clock=clock,
+        missing=missing,
     )
     return request
 
@@ -418,7 +457,13 @@ def renew_request(
     request.state = PostingState.OPEN
     request.expires_on = expires_on
     db.session.flush()
-    _record_request(request, "Заявка продлена до %(on)s", by=by, clock=clock, on=rules.written(expires_on))
+    _record_request(
+        request,
+        "Продлена заявка: %(book)s – до %(on)s",
+        by=by,
+        clock=clock,
+        on=rules.written(expires_on),
+    )
     return request
 
 
@@ -445,18 +490,26 @@ def expire(*, clock: Clock) -> int:
             offer.state = PostingState.EXPIRED
             to = access.people_who_may(Action.POST_OFFER, offer.holder) if offer.free else []
             _record_offer(
-                offer, "Срок излишка вышел: осталось %(free)s экз.", by=None, clock=clock, to=to,
+                offer,
+                "Срок излишка вышел: %(book)s – осталось %(free)s экз.",
+                by=None,
+                clock=clock,
+                to=to,
                 free=offer.free,
-            )  # fmt: skip
+            )
             done += 1
         for request in _requests(district.id, Request.expires_on < today):
             request.state = PostingState.EXPIRED
             missing = sum(part.open for part in request.parts)
             to = access.people_who_may(Action.POST_REQUEST, request.school) if missing else []
             _record_request(
-                request, "Срок заявки вышел: не хватает %(missing)s экз.", by=None, clock=clock, to=to,
+                request,
+                "Срок заявки вышел: %(book)s – не хватает %(missing)s экз.",
+                by=None,
+                clock=clock,
+                to=to,
                 missing=missing,
-            )  # fmt: skip
+            )
             done += 1
     return done
 
@@ -472,7 +525,14 @@ def remind(*, clock: Clock) -> int:
             on = rules.written(offer.expires_on)
             if (offer.id, on) not in told:
                 to = access.people_who_may(Action.POST_OFFER, offer.holder)
-                _record_offer(offer, OFFER_REMINDER, by=None, clock=clock, to=to, on=on)
+                _record_offer(
+                    offer,
+                    OFFER_REMINDER,
+                    by=None,
+                    clock=clock,
+                    to=to,
+                    on=on,
+                )
                 done += 1
         requests = [
             r for r in _requests(district.id, Request.expires_on <= limit) if any(p.open for p in r.parts)
@@ -482,7 +542,14 @@ def remind(*, clock: Clock) -> int:
             on = rules.written(request.expires_on)
             if (request.id, on) not in told:
                 to = access.people_who_may(Action.POST_REQUEST, request.school)
-                _record_request(request, REQUEST_REMINDER, by=None, clock=clock, to=to, on=on)
+                _record_request(
+                    request,
+                    REQUEST_REMINDER,
+                    by=None,
+                    clock=clock,
+                    to=to,
+                    on=on,
+                )
                 done += 1
     return done
 
@@ -627,9 +694,17 @@ def _forget(table: type[Base], key: int | tuple[int, int]) -> None:
 
 
 def _record_offer(
-    offer: Offer, message: str, /, *, by: User | None, clock: Clock, to: Collection[int] = (),
+    offer: Offer,
+    message: str,
+    /,
+    *,
+    by: User | None,
+    clock: Clock,
+    to: Collection[int] = (),
     **parameters: Any,
-) -> None:  # fmt: skip
+) -> None:
+    textbook = offer.edition.textbook
+    part = f", ч. {offer.edition.part}" if textbook.parts > 1 else ""
     journal.record(
         "offer",
         offer.id,
@@ -638,14 +713,29 @@ def _record_offer(
         clock=clock,
         district_id=offer.district_id,
         to=to,
+        book=f"«{textbook.title}», {offer.edition.year}{part}",
         **parameters,
     )
 
 
 def _record_request(
-    request: Request, message: str, /, *, by: User | None, clock: Clock, to: Collection[int] = (),
+    request: Request,
+    message: str,
+    /,
+    *,
+    by: User | None,
+    clock: Clock,
+    to: Collection[int] = (),
     **parameters: Any,
-) -> None:  # fmt: skip
+) -> None:
+    textbook = request.textbook
+    # More people read the journal than may see a count that can identify a child.
+    told: dict[str, Any] = {
+        name: f"<{rules.SMALL_COUNT}"
+        if isinstance(value, int) and rules.is_small_count(value, special_needs=textbook.special_needs)
+        else value
+        for name, value in parameters.items()
+    }
     journal.record(
         "request",
         request.id,
@@ -654,7 +744,8 @@ def _record_request(
         clock=clock,
         district_id=request.district_id,
         to=to,
-        **parameters,
+        book=f"«{textbook.title}»",
+        **told,
     )
 
 
@@ -834,6 +925,34 @@ def parts_of(request_ids: Collection[int]) -> dict[int, list[Any]]:
     return result
 
 
+@dataclass(frozen=True)
+class Answer:
+    """A transfer that answers a posting: with whom, and of how many copies it was made or agreed."""
+
+    transfer_id: int
+    school: str
+    copies: int
+
+
+def answers_to(posting: Offer | Request) -> list[Answer]:
+    """Return the transfers that came of an offer or a request, the newest first."""
+    is_offer = isinstance(posting, Offer)
+    column = _line.c.offer_id if is_offer else _line.c.request_id
+    other = _transfer.c.taker_id if is_offer else _transfer.c.giver_id
+    copies = sa.func.sum(sa.func.coalesce(_line.c.agreed, _line.c.asked))
+    return [
+        Answer(*row)
+        for row in db.session.execute(
+            sa.select(_transfer.c.id, Holder.short_name, copies)
+            .join(_line, _line.c.transfer_id == _transfer.c.id)
+            .join(Holder, Holder.id == other)
+            .where(column == posting.id)
+            .group_by(_transfer.c.id, Holder.short_name)
+            .order_by(_transfer.c.id.desc())
+        )
+    ]
+
+
 def _page_of(
     query: sa.Select[*tuple[Any, ...]],
     condition: sa.ColumnElement[bool] | None,
@@ -899,23 +1018,11 @@ class BoardRow:
 
 @dataclass(frozen=True)
 class Board:
-    """A page of the board and the number of its textbooks in all."""
+    """A page of the board, the number of its textbooks in all, and the subjects on the whole board."""
 
     rows: Sequence[BoardRow]
     total: int
-
-
-def board_subjects(district_id: int) -> list[str]:
-    """Return the subjects of the books on the board of a district."""
-    present = _present(district_id)
-    return list(
-        db.session.scalars(
-            sa.select(Textbook.subject)
-            .where(Textbook.id.in_(sa.select(present.c.textbook_id)))
-            .distinct()
-            .order_by(Textbook.subject)
-        )
-    )
+    subjects: Sequence[str]
 
 
 def board(
@@ -930,13 +1037,14 @@ def board(
     textbook_id: int | None = None,
     nearest: bool = False,
     mine: bool = False,
+    with_subjects: bool = False,
     first: int = 0,
     limit: int | None = PAGE,
 ) -> Board:
     """Return the surpluses and needs of a district by textbook, as ``by`` of ``school`` may see them.
 
     ``nearest`` puts the books first that are to be had close by; ``mine`` keeps those the school asks for;
-    ``limit=None`` returns all. Four queries.
+    ``limit=None`` returns all; ``with_subjects`` adds the subjects to choose from. Four queries.
     """
     access.require(by, Action.SEE_DISTRICT)
     present = _present(by.district_id)
@@ -961,6 +1069,7 @@ def board(
         Textbook.parts,
         Textbook.special_needs,
         sa.func.count().over().label("total"),
+        (_subjects(present) if with_subjects else sa.literal("")).label("subjects"),
     ).where(*where)
     order: list[Any] = [Textbook.sort_key, Textbook.id]
     if nearest and school is not None:
@@ -974,7 +1083,24 @@ def board(
     rows = [
         BoardRow(book, givers.get(book.id, []), seekers.get(book.id, []), verdicts[book.id]) for book in books
     ]
-    return Board(rows, books[0].total if books else 0)
+    subjects = books[0].subjects if books else ""
+    if with_subjects and not books:
+        subjects = db.session.scalar(sa.select(_subjects(present))) or ""
+    return Board(rows, books[0].total if books else 0, sorted(subjects.split(SEPARATOR)) if subjects else [])
+
+
+SEPARATOR = "\n"
+
+
+def _subjects(present: sa.CTE) -> sa.ScalarSelect[str]:
+    """The subjects of all books on the board in one text: a column beside the page, not a query more."""
+    subjects = (
+        sa.select(Textbook.subject)
+        .where(Textbook.id.in_(sa.select(present.c.textbook_id)))
+        .distinct()
+        .subquery("subjects")
+    )
+    return sa.select(sa.func.aggregate_strings(subjects.c.subject, SEPARATOR)).scalar_subquery()
 
 
 FARTHEST = 1_000_000.0
@@ -982,9 +1108,7 @@ FARTHEST = 1_000_000.0
 
 
 def _open_offers(district_id: int) -> list[sa.ColumnElement[bool]]:
-    return [
-        Offer.district_id == district_id, Offer.state == PostingState.OPEN, Offer.copies > Offer.reserved
-    ]  # fmt: skip
+    return [Offer.district_id == district_id, Offer.state == PostingState.OPEN, Offer.copies > Offer.reserved]
 
 
 def _open_requests(district_id: int) -> list[sa.ColumnElement[bool]]:

@@ -13,6 +13,7 @@ from flask_babel import ngettext
 from wtforms import BooleanField, Field, RadioField, SelectField, TextAreaField
 from wtforms.validators import Length
 
+from exchange import journal
 from exchange.catalog import services as catalog
 from exchange.catalog.models import Edition, Textbook
 from exchange.catalog.rules import Verdict
@@ -27,9 +28,10 @@ from exchange.schools.models import Holder
 from exchange.schools.rules import Action
 from exchange.schools.views import clock, settings
 from exchange.stock.rules import CONDITION_NAMES, Condition, sets_of
+from exchange.web import subjects
 from exchange.web.export import export
 from exchange.web.forms import CopiesField, Form, RussianDateField, seen_version
-from exchange.web.pages import came_from, done, page
+from exchange.web.pages import came_from, done, page, wants_fragment
 
 bp = Blueprint("postings", __name__)
 
@@ -353,14 +355,40 @@ def _post_offers(form: OfferForm, rows: Sequence[ShelfRow], school: Holder) -> i
     return posted
 
 
+@bp.get("/offers/<int:offer_id>")
+def offer(offer_id: int) -> Response:
+    """Show one offer: its terms, the transfers that came of it, its history."""
+    posted = db.session.get(Offer, offer_id)
+    if posted is None:
+        raise NotFound
+    access.require_private(access.current(), Action.SEE_SHELF, posted.holder)
+    return page(
+        "postings/offer.html",
+        posted=posted,
+        textbook=posted.edition.textbook,
+        edition=edition_name(posted.edition.year, posted.edition.part, posted.edition.textbook.parts),
+        verdict=catalog.verdicts([posted.edition.textbook_id], _today())[posted.edition.textbook_id],
+        standing=_offer_standing(posted),
+        kinds=rules.OFFER_KIND_NAMES,
+        conditions=CONDITION_NAMES,
+        answers=_with_addresses(services.answers_to(posted)),
+        history=journal.history("offer", offer_id)[::-1],
+        **_renewal(),
+    )
+
+
+def _with_addresses(answers: Iterable[services.Answer]) -> list[tuple[services.Answer, str | None]]:
+    return [(answer, subjects.url_of("transfer", answer.transfer_id)) for answer in answers]
+
+
 @bp.route("/offers/<int:offer_id>/edit", methods=["GET", "POST"])
 def edit_offer(offer_id: int) -> Response:
-    """Change the terms of an offer."""
-    offer = db.session.get(Offer, offer_id)
-    if offer is None:
+    """Change the terms of an posted."""
+    posted = db.session.get(Offer, offer_id)
+    if posted is None:
         raise NotFound
-    access.require(access.current(), Action.POST_OFFER, offer.holder)
-    form = type("OneOfferForm", (OfferForm,), {"copies": CopiesField(_l("Сколько экземпляров"))})(obj=offer)
+    access.require(access.current(), Action.POST_OFFER, posted.holder)
+    form = type("OneOfferForm", (OfferForm,), {"copies": CopiesField(_l("Сколько экземпляров"))})(obj=posted)
     if form.validate_on_submit():
         try:
             services.change_offer(
@@ -375,18 +403,18 @@ def edit_offer(offer_id: int) -> Response:
             form.refuse(error)
         else:
             return done(url_for("postings.offers"), _("Излишек изменён."))
-    free = services.free_on_shelf(offer.holder_id, [offer.edition_id])[offer.edition_id]
+    free = services.free_on_shelf(posted.holder_id, [posted.edition_id])[posted.edition_id]
     return page(
         "postings/edit_offer.html",
         "form",
         status=422 if form.is_submitted() else 200,
         form=form,
-        offer=offer,
-        textbook=offer.edition.textbook,
-        edition=edition_name(offer.edition.year, offer.edition.part, offer.edition.textbook.parts),
-        most=free + offer.copies,
-        verdict=catalog.verdicts([offer.edition.textbook_id], _today())[offer.edition.textbook_id],
-        changeable=rules.is_open(offer.state),
+        posted=posted,
+        textbook=posted.edition.textbook,
+        edition=edition_name(posted.edition.year, posted.edition.part, posted.edition.textbook.parts),
+        most=free + posted.copies,
+        verdict=catalog.verdicts([posted.edition.textbook_id], _today())[posted.edition.textbook_id],
+        changeable=rules.is_open(posted.state),
     )
 
 
@@ -400,7 +428,7 @@ def withdraw_offer(offer_id: int) -> Response:
 @bp.post("/offers/<int:offer_id>/renew")
 def renew_offer(offer_id: int) -> Response:
     """Keep an offer on the board for another while."""
-    offer = services.renew_offer(
+    renewed = services.renew_offer(
         offer_id,
         expires_on=rules.default_expiry(_today(), settings().posting_days),
         seen=seen_version(),
@@ -408,7 +436,7 @@ def renew_offer(offer_id: int) -> Response:
         clock=clock(),
     )
     return done(
-        url_for("postings.offers"), _("Излишек продлён до %(on)s.", on=rules.written(offer.expires_on))
+        url_for("postings.offers"), _("Излишек продлён до %(on)s.", on=rules.written(renewed.expires_on))
     )
 
 
@@ -532,6 +560,26 @@ def new_request() -> Response:
     )
 
 
+@bp.get("/requests/<int:request_id>", endpoint="request")
+def one_request(request_id: int) -> Response:
+    """Show one request: its terms, the transfers that came of it, its history."""
+    posted = db.session.get(Request, request_id)
+    if posted is None:
+        raise NotFound
+    access.require_private(access.current(), Action.SEE_SHELF, posted.school)
+    return page(
+        "postings/request.html",
+        posted=posted,
+        textbook=posted.textbook,
+        verdict=catalog.verdicts([posted.textbook_id], _today())[posted.textbook_id],
+        standing=_request_standing(posted, posted.parts),
+        reasons=rules.SHORTAGE_NAMES,
+        answers=_with_addresses(services.answers_to(posted)),
+        history=journal.history("request", request_id)[::-1],
+        **_renewal(),
+    )
+
+
 @bp.route("/requests/<int:request_id>/edit", methods=["GET", "POST"])
 def edit_request(request_id: int) -> Response:
     """Change a request."""
@@ -626,6 +674,8 @@ def board() -> Response:
         textbook_id=textbook_id,
         nearest=bool(request.args.get("near")),
         mine=bool(request.args.get("mine")),
+        # The choice of subjects stands outside the list.
+        with_subjects=not whole and not wants_fragment(),
         first=0 if whole else (_page_number() - 1) * services.PAGE,
         limit=None if whole else services.PAGE,
     )
@@ -640,16 +690,14 @@ def board() -> Response:
         pages=_pages(found.total),
         school=school,
         schools=own_schools(),
-        # The choice of subjects stands outside the list.
-        subjects=lambda: services.board_subjects(by.district_id),
+        subjects=found.subjects,
         grades=GRADES,
         side=side,
         shown=None if textbook_id is not None else SHOWN_LINES,
         free_words=free_words,
         missing_words=missing_words,
         part_words=part_words,
-        kinds=rules.OFFER_KIND_NAMES,
-        conditions=CONDITION_NAMES,
+        kinds={kind: _(name) for kind, name in rules.OFFER_KIND_NAMES.items()},
         may_ask=school is not None and access.allowed(by, Action.ASK, school),
         may_offer=school is not None and access.allowed(by, Action.POST_OFFER, school),
         may_request=school is not None and access.allowed(by, Action.POST_REQUEST, school),

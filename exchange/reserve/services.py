@@ -290,10 +290,13 @@ def history(
 ) -> tuple[list[Event], int]:
     """Return the movements of a textbook that touch the fund, the latest first, and how many there are.
 
-    A movement touches the fund when copies come to a storage place, leave it, or belong to the fund wherever
-    they are. Two queries.
+    A movement touches the fund when copies come to a storage place or leave it, belong to the fund wherever
+    they are, or move by a transfer to or from the fund. Two queries.
     """
     places = _places(district_id)
+    of_fund = sa.select(Transfer.id).where(
+        sa.or_(Transfer.giver_id.in_(places), Transfer.taker_id.in_(places))
+    )
     touching = (
         sa.select(Movement.id, sa.func.count().over().label("total"))
         .where(
@@ -303,7 +306,11 @@ def history(
             .where(
                 MovementLine.movement_id == Movement.id,
                 Edition.textbook_id == textbook_id,
-                sa.or_(MovementLine.holder_id.in_(places), MovementLine.owner_id.in_(places)),
+                sa.or_(
+                    MovementLine.holder_id.in_(places),
+                    MovementLine.owner_id.in_(places),
+                    Movement.transfer_id.in_(of_fund),
+                ),
             )
             .exists(),
         )
@@ -443,7 +450,7 @@ def school_shelves(district_id: int, textbook_id: int) -> list[Any]:
     )
 
 
-def places(by: User) -> list[Holder]:
+def places(*, by: User) -> list[Holder]:
     """Return the storage places of the fund that ``by`` keeps, the first one first."""
     access.require(by, Action.KEEP_FUND)
     return list(
@@ -455,7 +462,7 @@ def places(by: User) -> list[Holder]:
     )
 
 
-def schools(by: User) -> list[Holder]:
+def schools(*, by: User) -> list[Holder]:
     """Return the schools of the person's district by name."""
     return list(
         db.session.scalars(
@@ -510,6 +517,22 @@ def floor_journal(district_id: int, textbook_id: int) -> list[Any]:
             .join(User, User.id == entry.by_id)
             .where(entry.subject == FLOOR, entry.subject_id == textbook_id, entry.district_id == district_id)
             .order_by(entry.id.desc())
+        )
+    )
+
+
+def floor_exceptions(district_id: int, textbook_id: int) -> list[Any]:
+    """Return the transfers that broke the floor of a textbook by a signed exception, the latest first."""
+    return list(
+        db.session.execute(
+            sa.select(Transfer.id, Transfer.floor_exception, _taker.short_name.label("taker"))
+            .join(_taker, _taker.id == Transfer.taker_id)
+            .where(
+                Transfer.giver_id.in_(_places(district_id)),
+                Transfer.floor_exception != "",
+                Transfer.lines.any(TransferLine.edition.has(Edition.textbook_id == textbook_id)),
+            )
+            .order_by(Transfer.id.desc())
         )
     )
 
@@ -675,6 +698,13 @@ def give(
             raise NotFound
         if balance.holder_id != place.id:
             raise Invalid("Одна передача – из одного места. Оформите книги с другого склада отдельно.")
+        owner = _holder(by, balance.owner_id)
+        if kind is Kind.PERMANENT and owner.kind is not HolderKind.FUND:
+            raise Invalid(
+                "Книги на балансе «%(owner)s»: фонд может дать их только на время.",
+                field="kind",
+                owner=owner.short_name,
+            )
         lines.append(transfers.NewLine(balance.edition_id, balance.owner_id, number))
     transfer = transfers.propose(
         giver=place,

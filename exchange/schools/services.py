@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
+from sqlalchemy.orm import joinedload
 
 from exchange import journal
 from exchange.clock import Clock
@@ -82,7 +83,8 @@ def user_by_session(session_id: str) -> User | None:
     number, _, epoch = session_id.partition(".")
     if not (number.isdecimal() and epoch.isdecimal()):
         return None
-    user = db.session.get(User, int(number))
+    # Every request asks this: with the roles in the same query.
+    user = db.session.get(User, int(number), options=[joinedload(User.memberships)])
     return user if user is not None and user.active and user.epoch == int(epoch) else None
 
 
@@ -510,12 +512,7 @@ def open_invitation(code: str, *, clock: Clock, lock: bool = False) -> Invitatio
     invitation = db.session.scalar(query)
     if invitation is None:
         raise Invalid("Такого кода нет. Проверьте цифры на талоне.", field="code")
-    state = slip_state(
-        used_at=invitation.used_at,
-        revoked_at=invitation.revoked_at,
-        expires_at=invitation.expires_at,
-        now=clock.now(),
-    )
+    state = _worth(invitation, clock=clock)
     if state is not SlipState.OPEN:
         raise Invalid(SLIP_REFUSALS[state], field="code")
     return invitation
@@ -605,8 +602,10 @@ def _lock_person(*people: User) -> None:
 
 def set_active(user_id: int, active: bool, *, by: User, clock: Clock) -> User:
     """Open or close an account; closing ends its sessions at once. Nobody closes their own."""
+    access.require(by, Action.MANAGE_PEOPLE)
+    access.require(by, Action.MANAGE_PEOPLE)
     user = person_of_district(user_id, by=by)
-    # Two methodists who close each other's account at the same moment: the second one is refused.
+    # Asked again of the locked rows: of two who close each other's account at once the second is refused.
     _lock_person(by, user)
     access.require(by, Action.MANAGE_PEOPLE)
     if user.id == by.id:
@@ -630,8 +629,9 @@ def set_active(user_id: int, active: bool, *, by: User, clock: Clock) -> User:
 
 def add_role(user_id: int, *, role: Role, school: Holder | None, by: User, clock: Clock) -> User:
     """Give a person one more role; a role they have already changes nothing."""
-    user = person_of_district(user_id, by=by)
+    access.require(by, Action.MANAGE_PEOPLE)
     access.require(by, Action.MANAGE_PEOPLE, school)
+    user = person_of_district(user_id, by=by)
     _lock_person(user)
     school_id = school.id if school else None
     _check_role(role, school_id)
@@ -656,11 +656,11 @@ def add_role(user_id: int, *, role: Role, school: Holder | None, by: User, clock
 
 def remove_role(membership_id: int, *, by: User, clock: Clock) -> User:
     """Take a role from a person; never one's own, never the last."""
+    access.require(by, Action.MANAGE_PEOPLE)
     membership = db.session.get(Membership, membership_id)
     if membership is None or membership.user.district_id != by.district_id:
         raise NotFound
     user = membership.user
-    access.require(by, Action.MANAGE_PEOPLE)
     _lock_person(by, user)
     refusal = may_leave_role(own=user.id == by.id, others=len(user.memberships) - 1)
     if refusal:
@@ -757,8 +757,8 @@ def people(
     )
 
 
-def open_slips(*, by: User, clock: Clock) -> Sequence[tuple[Invitation, SlipState]]:
-    """Return the slips that are neither used nor revoked, the oldest first, with what they are worth."""
+def open_slips(*, by: User, clock: Clock) -> Sequence[tuple[Invitation, bool]]:
+    """Return the slips that are neither used nor revoked, the oldest first, and whether each is too old."""
     access.require(by, Action.MANAGE_PEOPLE)
     slips = db.session.scalars(
         sa.select(Invitation)
@@ -769,18 +769,13 @@ def open_slips(*, by: User, clock: Clock) -> Sequence[tuple[Invitation, SlipStat
         )
         .order_by(Invitation.id)
     )
-    return [
-        (
-            slip,
-            slip_state(
-                used_at=slip.used_at,
-                revoked_at=slip.revoked_at,
-                expires_at=slip.expires_at,
-                now=clock.now(),
-            ),
-        )
-        for slip in slips
-    ]
+    return [(slip, _worth(slip, clock=clock) is SlipState.EXPIRED) for slip in slips]
+
+
+def _worth(slip: Invitation, *, clock: Clock) -> SlipState:
+    return slip_state(
+        used_at=slip.used_at, revoked_at=slip.revoked_at, expires_at=slip.expires_at, now=clock.now()
+    )
 
 
 @dataclass(frozen=True)
@@ -946,7 +941,7 @@ def set_road(first: Holder, second: Holder, km: float | None, *, by: User, clock
         district_id=by.district_id,
         first=first.short_name,
         second=second.short_name,
-        km=km,
+        km=None if km is None else f"{km:g}".replace(".", ","),
     )
 
 

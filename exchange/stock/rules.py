@@ -384,6 +384,15 @@ class ShelfBook:
         return min(surplus(self.staying, self.pupils), own)
 
     @property
+    def offer_year(self) -> int | None:
+        """The year of printing of which most copies are free to be offered."""
+        free: dict[int, int] = {}
+        for edition in self.editions:
+            free[edition.year] = free.get(edition.year, 0) + edition.free
+        year = max(free, key=lambda each: (free[each], each), default=None)
+        return year if year is not None and free[year] else None
+
+    @property
     def empty(self) -> bool:
         """True when nothing of it is here and nothing is owned elsewhere."""
         return not any(edition.here or edition.lent or edition.away for edition in self.editions)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -651,7 +651,15 @@ def movements(holder: Holder, textbook_id: int) -> list[Any]:
     )
 
 
-def provision(*, schools: Collection[Holder], school_year: SchoolYear, on: date) -> list[Provided]:
+@dataclass(frozen=True)
+class ProvisionReport:
+    """Who is provided with what: ``books`` tells, by textbook, what the template macro ``book`` shows."""
+
+    rows: Sequence[Provided]
+    books: Mapping[int, Any]
+
+
+def provision(*, schools: Collection[Holder], school_year: SchoolYear, on: date) -> ProvisionReport:
     """Return, for some schools of a district, each book they hold or ask for in each grade that uses it.
 
     Copies as they stand now; legality for ``school_year``. Four queries, whatever the number of schools.
@@ -689,7 +697,7 @@ def provision(*, schools: Collection[Holder], school_year: SchoolYear, on: date)
                         fit=copies,
                     )
                 )
-    return result
+    return ProvisionReport(result, books)
 
 
 def _held_or_asked_for(school_ids: Collection[int]) -> list[Any]:
@@ -724,20 +732,11 @@ def _held_or_asked_for(school_ids: Collection[int]) -> list[Any]:
                 rows.c.holder_id,
                 rows.c.part,
                 rows.c.fit,
-                Textbook.id,
+                *catalog.BOOK_COLUMNS,
                 Textbook.subject,
-                Textbook.grade_from,
-                Textbook.grade_to,
                 Textbook.special_needs,
                 Textbook.parts,
+                Textbook.sort_key,
             ).join(Textbook, Textbook.id == rows.c.textbook_id)
         )
     )
-
-
-def titles(textbook_ids: Collection[int]) -> dict[int, Any]:
-    """Return what the template macro ``book`` shows, by textbook, in the order of the catalogue."""
-    rows = db.session.execute(
-        sa.select(*catalog.BOOK_COLUMNS).where(Textbook.id.in_(textbook_ids)).order_by(Textbook.sort_key)
-    )
-    return {row.id: row for row in rows}

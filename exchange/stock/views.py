@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil
 from typing import Any
@@ -634,48 +634,12 @@ def _judged_on(year: SchoolYear) -> Any:
 
 def _school_provision(school: Holder) -> Response:
     year = _chosen_year()
-    rows = services.provision(schools=[school], school_year=year, on=_judged_on(year))
-    grade = _number("grade")
-    subject = request.args.get("subject", "")
-    detail = [row for row in rows if grade in (None, row.grade) and subject in ("", row.subject)]
-    narrowed = grade is not None or bool(subject)
-    format_ = request.args.get("format")
-    books = services.titles({row.textbook_id for row in detail}) if narrowed or format_ else {}
-    order = {number: position for position, number in enumerate(books)}
-    detail.sort(key=lambda row: (row.grade, order.get(row.textbook_id, 0)))
-    if format_:
+    report = services.provision(schools=[school], school_year=year, on=_judged_on(year))
+    if format_ := request.args.get("format"):
         return export(
-            format_, f"Обеспеченность {school.short_name}", PROVISION_COLUMNS, _exported_rows(detail, books)
+            format_, f"Обеспеченность {school.short_name}", PROVISION_COLUMNS, _exported_rows(report)
         )
-
-    def link(**arguments: Any) -> str:
-        return url_for(
-            "stock.provision", school=request.args.get("school"), year=request.args.get("year"), **arguments
-        )
-
-    grades = [
-        Line(_("%(grade)s класс", grade=each), link(grade=each), sums)
-        for each, sums in _by(rows, lambda row: row.grade)
-    ]
-    return page(
-        "stock/provision.html",
-        None,
-        school=school,
-        schools_too=access.allowed(access.current(), Action.SEE_SHELF),
-        year=year,
-        years=_years(SchoolYear.of(_today())),
-        whole=rules.provision_of(rows),
-        schools=[],
-        grades=grades,
-        subjects=[Line(each, link(subject=each), sums) for each, sums in _by(rows, lambda row: row.subject)],
-        chart=_chart(grades, _("Обеспеченность по классам, %(year)s", year=year.label)) if grades else None,
-        detail=detail if narrowed else [],
-        narrowed=narrowed,
-        grade=grade,
-        subject=subject,
-        books=books,
-        everything=link(),
-    )
+    return _provision_page(report, school=school, schools=[], title=_("Обеспеченность по классам"))
 
 
 def _district_provision() -> Response:
@@ -686,12 +650,12 @@ def _district_provision() -> Response:
         for holder in access.acting_for(by, Action.SEE_SHELF)
         if holder.kind is HolderKind.SCHOOL
     }
-    rows = services.provision(schools=schools.values(), school_year=year, on=_judged_on(year))
-    sums = dict(_by(rows, lambda row: row.school_id))
+    report = services.provision(schools=schools.values(), school_year=year, on=_judged_on(year))
+    sums = dict(_by(_narrowed(report.rows), lambda row: row.school_id))
     lines = [
         Line(
             school.short_name,
-            url_for("stock.provision", school=school.id, year=request.args.get("year")),
+            _provision_url(school=school.id, grade=request.args.get("grade")),
             sums.get(school.id, Provision()),
         )
         for school in schools.values()
@@ -700,34 +664,61 @@ def _district_provision() -> Response:
         return export(
             format_,
             f"Обеспеченность {by.district.name}",
-            ("Школа", "Названий", "Нужно книг", "Есть", "Не хватает", "Обеспеченность", "К без ограничения"),
+            ("Школа", "Учебников", "Нужно книг", "Есть", "Не хватает", "Обеспеченность", "К без ограничения"),
             (
                 (line.name, each.books, each.pupils, each.served, each.missing, each.coverage, each.uncapped)
                 for line in lines
                 for each in (line.sums,)
             ),
         )
+    return _provision_page(report, school=None, schools=lines, title=_("Обеспеченность по школам"))
+
+
+def _provision_page(
+    report: services.ProvisionReport, *, school: Holder | None, schools: Sequence[Line], title: str
+) -> Response:
+    year = _chosen_year()
+    rows = report.rows
+    chosen = _narrowed(rows)
+    narrowed = len(chosen) < len(rows) or bool(request.args.get("grade") or request.args.get("subject"))
+    detail = _by(chosen, lambda row: (row.textbook_id, row.grade)) if narrowed else []
+    grades = [
+        Line(_("%(grade)s класс", grade=grade), _provision_url(grade=grade), sums)
+        for grade, sums in _by(rows, lambda row: row.grade)
+    ]
     return page(
         "stock/provision.html",
         None,
-        school=None,
+        school=school,
+        schools_too=access.allowed(access.current(), Action.SEE_SHELF),
         year=year,
         years=_years(SchoolYear.of(_today())),
         whole=rules.provision_of(rows),
-        schools=lines,
-        grades=[
-            Line(_("%(grade)s класс", grade=each), None, sums)
-            for each, sums in _by(rows, lambda row: row.grade)
+        schools=schools,
+        grades=grades,
+        subjects=[
+            Line(subject, _provision_url(subject=subject), sums)
+            for subject, sums in _by(rows, lambda row: row.subject)
         ],
-        subjects=[Line(each, None, sums) for each, sums in _by(rows, lambda row: row.subject)],
-        chart=_chart(lines, _("Обеспеченность по школам, %(year)s", year=year.label)) if rows else None,
-        detail=[],
-        narrowed=False,
-        grade=None,
-        subject="",
-        books={},
-        everything=url_for("stock.provision"),
+        chart=_chart(schools or grades, f"{title}, {year.label}"),
+        detail=sorted(detail, key=lambda each: (each[0][1], report.books[each[0][0]].sort_key)),
+        narrowed=narrowed,
+        grade=_number("grade"),
+        subject=request.args.get("subject", ""),
+        books=report.books,
+        everything=_provision_url(),
     )
+
+
+def _narrowed(rows: Iterable[Provided]) -> list[Provided]:
+    """Return the rows of the grade and the subject that are asked for."""
+    grade, subject = _number("grade"), request.args.get("subject", "")
+    return [row for row in rows if grade in (None, row.grade) and subject in ("", row.subject)]
+
+
+def _provision_url(**arguments: Any) -> str:
+    kept = {"school": request.args.get("school"), "year": request.args.get("year")}
+    return url_for("stock.provision", **{**kept, **arguments})
 
 
 PROVISION_COLUMNS = (
@@ -736,9 +727,12 @@ PROVISION_COLUMNS = (
 )  # fmt: skip
 
 
-def _exported_rows(rows: Iterable[Provided], books: Mapping[int, Any]) -> Iterable[Sequence[Any]]:
-    for row in rows:
-        book = books[row.textbook_id]
+def _exported_rows(report: services.ProvisionReport) -> Iterable[Sequence[Any]]:
+    def place(row: Provided) -> tuple[int, str]:
+        return row.grade, report.books[row.textbook_id].sort_key
+
+    for row in sorted(_narrowed(report.rows), key=place):
+        book = report.books[row.textbook_id]
         sums = rules.provision_of([row])
         yield (
             row.grade,

@@ -1296,9 +1296,8 @@ _taker = sa.orm.aliased(Holder)
 def waiting(by: User, *, clock: Clock) -> list[Row]:
     """Return what waits for this person, the oldest first: their next steps, and loans due to come back."""
     today = clock.today(by.district.timezone)
-    holders = _holders(by)
-    rows = _rows(_waits(by, holders, today), order=(Transfer.changed_at, Transfer.id), limit=500)
-    places = {holder.id: holder for holder in holders}
+    rows = _rows(_waits(by, today), order=(Transfer.changed_at, Transfer.id), limit=500)
+    places = {holder.id: holder for holder in _holders(by)}
 
     def step_of(row: Row) -> StepName | None:
         sides = {Party.GIVER: places[row.giver_id], Party.TAKER: places[row.taker_id], Party.METHODIST: None}
@@ -1310,7 +1309,7 @@ def waiting(by: User, *, clock: Clock) -> list[Row]:
 
 def waiting_count(by: User, *, clock: Clock) -> int:
     """Return how many transfers wait for this person."""
-    condition = _waits(by, _holders(by), clock.today(by.district.timezone))
+    condition = _waits(by, clock.today(by.district.timezone))
     return db.session.scalar(sa.select(sa.func.count()).select_from(Transfer).where(condition)) or 0
 
 
@@ -1325,11 +1324,7 @@ def _holders(by: User) -> list[Holder]:
     )
 
 
-def _waits(by: User, holders: Sequence[Holder], today: date) -> sa.ColumnElement[bool]:
-    def places(actions: Iterable[Action]) -> list[int]:
-        wanted = list(actions)
-        return [h.id for h in holders if any(access.allowed(by, action, h) for action in wanted)]
-
+def _waits(by: User, today: date) -> sa.ColumnElement[bool]:
     conditions: list[sa.ColumnElement[bool]] = []
     for step in rules.STEPS:
         if step.name not in rules.MAIN_STEPS:
@@ -1339,20 +1334,18 @@ def _waits(by: User, holders: Sequence[Holder], today: date) -> sa.ColumnElement
             if any(access.allowed(by, action) for action in actions):
                 conditions.append(Transfer.state == step.source)
             continue
-        if at := places(actions):
-            column = Transfer.giver_id if step.party is Party.GIVER else Transfer.taker_id
-            conditions.append(sa.and_(Transfer.state == step.source, column.in_(at)))
-    if at := places([Action.HAND_OVER]):
-        due = today + timedelta(days=rules.REMIND_DAYS)
+        column = Transfer.giver_id if step.party is Party.GIVER else Transfer.taker_id
         conditions.append(
-            sa.and_(
-                Transfer.state == State.LENT,
-                Transfer.due_back <= due,
-                sa.or_(Transfer.giver_id.in_(at), Transfer.taker_id.in_(at)),
-            )
+            sa.and_(Transfer.state == step.source, column.in_(access.where_allowed(by, *actions)))
         )
-    if not conditions:
-        return sa.false()
+    hands = access.where_allowed(by, Action.HAND_OVER)
+    conditions.append(
+        sa.and_(
+            Transfer.state == State.LENT,
+            Transfer.due_back <= today + timedelta(days=rules.REMIND_DAYS),
+            sa.or_(Transfer.giver_id.in_(hands), Transfer.taker_id.in_(hands)),
+        )
+    )
     return sa.and_(Transfer.district_id == by.district_id, sa.or_(*conditions))
 
 

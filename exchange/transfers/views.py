@@ -24,7 +24,6 @@ from exchange.catalog.models import Edition
 from exchange.db import db
 from exchange.errors import Forbidden, Invalid, NotFound, WrongMoment
 from exchange.postings.models import Offer
-from exchange.postings.rules import PostingState
 from exchange.schools import access
 from exchange.schools.models import Holder, User
 from exchange.schools.rules import Action, HolderKind
@@ -251,9 +250,9 @@ class StepForm:
 def _step_form(transfer: Transfer, step: Step, *, submitted: bool = False) -> StepForm:
     """Build the form of a step: its own fields and, for each line it is about, a number per column."""
     name = step.name
-    concerned = CONCERNED.get(name, lambda line: True)
+    concerned = CONCERNED.get(name)
     columns = COLUMNS.get(name, ())
-    lines = [line for line in transfer.lines if concerned(line)] if columns else []
+    lines = [line for line in transfer.lines if concerned is None or concerned(line)] if columns else []
     fields: dict[str, Any] = {}
     for line in lines:
         for column in columns:
@@ -605,7 +604,7 @@ def _asked(by: User) -> Asked:
         offer = db.session.get(Offer, offer_id)
         if offer is None or offer.district_id != by.district_id:
             raise NotFound
-        if offer.state is not PostingState.OPEN or offer.free == 0:
+        if not offer.can_be_asked_for:
             raise WrongMoment("Этот излишек уже разобрали или сняли с доски. Посмотрите другие предложения.")
         return Asked(offer.holder, offer.edition, offer.free, [Kind(offer.kind.value)], offer, offer.due_back)
     if fund_id is None or edition_id is None:

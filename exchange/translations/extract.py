@@ -82,6 +82,10 @@ def unwrapped(source: str) -> list[tuple[int, str]]:
         if isinstance(call.node, nodes.Name) and call.node.name in {"_", "gettext", "ngettext"}
         for constant in call.find_all(nodes.Const)
     }
+    # What is compared is data, not shown.
+    wrapped |= {
+        id(constant) for compare in tree.find_all(nodes.Compare) for constant in compare.find_all(nodes.Const)
+    }
     found = [
         (data.lineno, data.data.strip())
         for data in tree.find_all(nodes.TemplateData)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 WIDTH = 360
-LETTER = 7
-WIDEST_LABEL = 150
+LETTER = 8
+MOST_LETTERS = 20
 FIGURE = 64
 ROW = 24
 THICKNESS = 14
@@ -39,7 +39,7 @@ def bar_chart(
     longest bar.
     """
     longest = maximum or max([row.value for row in rows] + [row.second or 0 for row in rows], default=0) or 1
-    label = min(WIDEST_LABEL, max((len(row.label) for row in rows), default=0) * LETTER + 8)
+    label = max((len(_shortened(row.label)) for row in rows), default=0) * LETTER + 8
     room = WIDTH - label - FIGURE
     drawn = Markup("").join(_row(row, index, label, room, room / longest) for index, row in enumerate(rows))
     return Markup(
@@ -73,5 +73,9 @@ def _row(row: Bar, index: int, label: int, room: int, scale: float) -> Markup:
         for kind, length, y, thickness in bars
     )
     return Markup('<text x="{}" y="{}" text-anchor="end">{}</text>{}<text x="{}" y="{}">{}</text>').format(
-        label - 6, baseline, row.label, drawn, label + room + 6, baseline, row.text
+        label - 6, baseline, _shortened(row.label), drawn, label + room + 6, baseline, row.text
     )
+
+
+def _shortened(label: str) -> str:
+    return label if len(label) <= MOST_LETTERS else f"{label[: MOST_LETTERS - 1]}…"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flask import current_app, url_for
+from flask import url_for
 from flask_babel import gettext
 from flask_babel import lazy_gettext as _l
 
@@ -18,16 +18,19 @@ class Subject:
     title: str
     """Plural, for the filter: a lazy text."""
     endpoint: str | None
-    """The page of one object, where there is one."""
-    argument: str = ""
+    """Where the object is seen: its own page, or a list in which it has the id «<subject>-<number>»."""
+    argument: str | None = None
+    """Argument of the object's own page; ``None``: the endpoint is a list."""
 
 
 SUBJECTS: Mapping[str, Subject] = {
     "transfer": Subject(_l("Передачи"), "transfers.show", "transfer_id"),
-    "offer": Subject(_l("Излишки"), "postings.offer", "offer_id"),
-    "request": Subject(_l("Заявки"), "postings.request", "request_id"),
+    "offer": Subject(_l("Излишки"), "postings.offers"),
+    "request": Subject(_l("Заявки"), "postings.requests"),
     "plan": Subject(_l("Подбор"), "matching.show", "plan_id"),
-    "holder": Subject(_l("Школы и склады"), None),
+    "federal_list": Subject(_l("Федеральный перечень"), "lists.index"),
+    "floor": Subject(_l("Неснижаемые остатки фонда"), "reserve.title", "textbook_id"),
+    "holder": Subject(_l("Школы и полки"), None),
     "user_account": Subject(_l("Люди"), "people.person", "user_id"),
     "invitation": Subject(_l("Приглашения"), None),
     "sign_in": Subject(_l("Входы"), None),
@@ -43,7 +46,9 @@ def title_of(subject: str) -> str:
 def url_of(subject: str, subject_id: int, *, external: bool = False) -> str | None:
     """Return the address of the object's page, where there is one."""
     known = SUBJECTS.get(subject)
-    if known is None or known.endpoint not in current_app.view_functions:
+    if known is None or known.endpoint is None:
         return None
-    values: dict[str, Any] = {known.argument: subject_id}
+    values: dict[str, Any] = (
+        {known.argument: subject_id} if known.argument else {"_anchor": f"{subject}-{subject_id}"}
+    )
     return url_for(known.endpoint, _external=external, **values)

@@ -18,6 +18,8 @@ from exchange import create_app
 from exchange.clock import FrozenClock
 from exchange.config import Settings
 from exchange.db import db, unit_of_work
+from exchange.matching.models import PlanLine
+from exchange.runs import Run
 from exchange.schools import services as schools
 from exchange.schools.models import User
 from exchange.schools.rules import Role
@@ -25,9 +27,11 @@ from exchange.web.unit import Portal
 from tests import factories
 from tests.conftest import START
 from tests.factories import World
+from tests.house.source import ROOT
 from tests.house.table import ANONYMOUS, Parameters, Route
-from tests.house.things import THINGS, Variants
+from tests.house.things import THINGS, Variants, set_scene
 
+FEDERAL_LIST = ROOT / "exchange" / "demo" / "federal_list_858.csv"
 WRITES = ("INSERT", "UPDATE", "DELETE", "REPLACE")
 
 
@@ -39,10 +43,10 @@ class House:
     people: Mapping[str, str]
     """Session id of each character."""
     things: Mapping[str, Variants]
-    names: frozenset[str]
-    """Names and logins of the characters, which are data and not words of the interface."""
     file: Path
     template: Path
+    names: frozenset[str] = field(init=False, default=frozenset())
+    """Names and logins of the characters, which are data and not words of the interface."""
     writes: list[str] = field(default_factory=list)
 
     def client(self, character: str) -> FlaskClient:
@@ -52,6 +56,11 @@ class House:
                 session["_user_id"] = self.people[character]
                 session["_fresh"] = True
         return client
+
+    def cookie(self, character: str) -> str:
+        """Return the session cookie of a character, for a browser."""
+        serializer = self.app.session_interface.get_signing_serializer(self.app)  # type: ignore[attr-defined]
+        return str(serializer.dumps({"_user_id": self.people[character], "_fresh": True}))
 
     def variants(self, route: Route) -> Variants:
         return self.things[route.thing] if route.thing else {"own": {}}
@@ -94,20 +103,49 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         flask_migrate.upgrade()
         world = factories.make_world(clock)
         characters = _characters(world, clock)
-        things = {name: make(world) for name, make in THINGS.items()}
+        scene = set_scene(world, clock)
+        things = {name: make(scene) for name, make in THINGS.items()}
         people = {name: user.get_id() for name, user in characters.items()}
+    house = House(app, people, things, file, template)
+    things.update(_made_by_pages(house))
+    with app.app_context():
         users = db.session.scalars(sa.select(User)).all()
-        names = frozenset({user.login for user in users} | {user.full_name for user in users})
+        house.names = frozenset({user.login for user in users} | {user.full_name for user in users})
         db.session.remove()
         with db.engine.connect() as connection:
             connection.connection.dbapi_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         db.engine.dispose()
         shutil.copyfile(file, template)
-        house = House(app, people, things, names, file, template)
         sa.event.listen(db.engine, "before_cursor_execute", _note_writes(house))
     yield house
     with app.app_context():
         db.engine.dispose()
+
+
+def _made_by_pages(house: House) -> Mapping[str, Variants]:
+    """Make the objects that begin with a page: a plan, and a federal list that waits to be loaded."""
+    things: dict[str, dict[str, Parameters]] = {
+        name: {} for name in ("plan", "plan run", "plan line", "list check")
+    }
+    for variant, character in (("own", "methodist"), ("abroad", "outsider")):
+        client = house.client(character)
+        answer = client.post("/plans")
+        run_id = int(answer.location.rpartition("/")[2])
+        with FEDERAL_LIST.open("rb") as file:
+            answer = client.post(
+                "/lists/import",
+                data={"file": (file, "list.csv"), "order": "1", "in_force_from": "01.09.2020"},
+            )
+        things["plan run"][variant] = {"run_id": run_id}
+        things["list check"][variant] = {"run_id": int(answer.location.rpartition("/")[2])}
+        with house.app.app_context():
+            plan_id = db.session.get_one(Run, run_id).result["plan_id"]
+            line = db.session.scalars(
+                sa.select(PlanLine.id).where(PlanLine.plan_id == plan_id).order_by(PlanLine.id)
+            )
+            things["plan"][variant] = {"plan_id": plan_id}
+            things["plan line"][variant] = {"line_id": line.first(), "mark": "lock"}
+    return things
 
 
 def _note_writes(house: House) -> Callable[..., None]:

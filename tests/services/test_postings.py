@@ -293,9 +293,9 @@ def test_every_change_is_in_the_journal(world: World, clock: FrozenClock, editio
         services.withdraw_offer(offer.id, seen=None, by=world.donor, clock=clock)
     said = [entry.message % entry.parameters for entry in journal.history("offer", offer.id)]
     assert said == [
-        "Излишек размещён: 4 экз.",
-        "Излишек продлён до 14.10.2026",
-        "Излишек отозван: было свободно 4 экз.",
+        "Размещён излишек: «Физика: 7-й класс: учебник», 2022 – 4 экз.",
+        "Продлён излишек: «Физика: 7-й класс: учебник», 2022 – до 14.10.2026",
+        "Отозван излишек: «Физика: 7-й класс: учебник», 2022 – было свободно 4 экз.",
     ]
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Callable
+
 import pytest
 import sqlalchemy as sa
 
@@ -9,12 +13,12 @@ from exchange.catalog import services as catalog
 from exchange.catalog.models import Edition, Textbook
 from exchange.catalog.rules import SchoolYear
 from exchange.clock import FrozenClock
-from exchange.db import db, unit_of_work
+from exchange.db import db, in_unit, unit_of_work
 from exchange.errors import Forbidden, Invalid, NotFound
 from exchange.ledger import services as ledger
 from exchange.ledger.models import Balance, Movement
 from exchange.ledger.rules import Line, MovementKind, WriteOffReason, transfer_of_copies
-from exchange.schools.models import Holder
+from exchange.schools.models import Holder, User
 from exchange.stock import services
 from exchange.stock.models import ShelfNote
 from exchange.stock.rules import Condition, Sets
@@ -289,7 +293,7 @@ def test_provision_of_the_district(world: World, clock: FrozenClock) -> None:
     enrol(world.recipient_school, {1: 10, 10: 8, 11: 8}, by=world.recipient, clock=clock)
     _request(world.recipient_school, wanted, clock)
     schools = [world.donor_school, world.recipient_school, world.stranger_school]
-    rows = services.provision(schools=schools, school_year=SchoolYear(2026), on=TODAY)
+    rows = services.provision(schools=schools, school_year=SchoolYear(2026), on=TODAY).rows
     assert {(r.school_id, r.textbook_id, r.grade, r.usable, r.served, r.missing) for r in rows} == {
         (world.donor_school.id, first.id, 1, 50, 20, 0),
         (world.recipient_school.id, first.id, 1, 5, 5, 5),
@@ -297,7 +301,7 @@ def test_provision_of_the_district(world: World, clock: FrozenClock) -> None:
         (world.recipient_school.id, tenth.id, 11, 4, 4, 4),
         (world.recipient_school.id, wanted.id, 1, 0, 0, 10),
     }
-    assert services.provision(schools=[], school_year=SchoolYear(2026), on=TODAY) == []
+    assert services.provision(schools=[], school_year=SchoolYear(2026), on=TODAY).rows == []
 
 
 def _request(school: Holder, textbook: Textbook, clock: FrozenClock) -> None:
@@ -315,3 +319,50 @@ def _request(school: Holder, textbook: Textbook, clock: FrozenClock) -> None:
                 created_at=clock.now(),
             )
         )
+
+
+def test_two_people_count_the_same_book_at_once(app, world: World, clock: FrozenClock) -> None:
+    """The second begins before the first has committed: 12 copies then, not 5 + 7 + 7."""
+    textbook = make_textbook()
+    put_on_shelf(world.donor_school, textbook, 5, by=world.donor, clock=clock)
+    edition_id, school_id, person_id = edition_of(textbook).id, world.donor_school.id, world.donor.id
+    db.session.remove()
+    counted = threading.Event()
+    failures: list[BaseException] = []
+
+    def count() -> None:
+        services.count(
+            holder=db.session.get_one(Holder, school_id),
+            edition=db.session.get_one(Edition, edition_id),
+            copies=12,
+            by=db.session.get_one(User, person_id),
+            clock=clock,
+        )
+
+    def first() -> None:
+        count()
+        counted.set()
+        time.sleep(0.5)
+
+    def second() -> None:
+        counted.wait(10)
+        in_unit(count)
+
+    def run(work: Callable[[], None]) -> None:
+        with app.app_context():
+            try:
+                work()
+            except BaseException as error:
+                failures.append(error)
+            finally:
+                db.session.remove()
+
+    threads = [threading.Thread(target=run, args=(work,)) for work in (lambda: in_unit(first), second)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert [balance.copies for balance in db.session.scalars(sa.select(Balance))] == [12]
+    assert len(movements()) == 2
+    assert not ledger.verify()

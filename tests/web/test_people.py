@@ -13,7 +13,7 @@ from exchange.db import db, unit_of_work
 from exchange.schools import services
 from exchange.schools.models import Holder, Invitation, User
 from exchange.schools.rules import Role
-from exchange.web.subjects import SUBJECTS
+from exchange.web.subjects import SUBJECTS, url_of
 from exchange.web.unit import Portal
 from tests.conftest import SignIn
 from tests.factories import World
@@ -383,6 +383,16 @@ def test_roles_are_added_and_taken_at_the_page(world: World, sign_in: SignIn) ->
     assert "Снять: руководитель РМО" not in client.get(url).text
 
 
+def test_a_form_with_fields_left_out_is_no_error(world: World, sign_in: SignIn) -> None:
+    client = sign_in(world.methodist)
+    school = {"name": "Школа", "short_name": "Школа", "settlement": "Село", "km_to_centre": "1"}
+    assert client.post("/schools/new", data=school).status_code == 303
+    assert client.post("/people/invite", data={"role": "head"}).status_code == 303
+    assert client.post("/account", data={"full_name": "Кто-то"}).status_code == 303
+    for url in ("/account", "/account/password", "/schools/new", "/schools/storage/new", "/invitation"):
+        assert client.post(url, data={}).status_code == 422, url
+
+
 # --- Schools, roads, journal -------------------------------------------------------------------------
 
 
@@ -428,7 +438,7 @@ def test_a_road_is_measured_in_place(world: World, sign_in: SignIn) -> None:
     assert f'id="road-{one}-{other}"' in row.text
     assert "17,5" in row.text
     assert "Расстояние сохранено" in row.text
-    assert "<b>18</b>" in client.get("/roads").text
+    assert "<b>17,5</b>" in client.get("/roads").text
     wrong = client.post(url, data={f"to{other}-km": "далеко"}, headers=HTMX)
     assert wrong.status_code == 422
     assert 'value="далеко"' in wrong.text
@@ -526,3 +536,11 @@ def test_every_subject_of_the_journal_has_a_title(app: Portal) -> None:
     recorded = set(re.findall(r'journal\.record\(\s*"([a-z_]+)"', code))
     assert recorded
     assert recorded <= SUBJECTS.keys()
+
+
+def test_every_subject_leads_to_a_page_that_is_there(app: Portal) -> None:
+    for name, subject in SUBJECTS.items():
+        if subject.endpoint is not None:
+            assert subject.endpoint in app.view_functions, name
+            with app.test_request_context():
+                assert url_of(name, 1)

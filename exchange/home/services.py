@@ -1,25 +1,32 @@
-"""What the upper features know about a book, for its page: who has it, gives it, lacks it, sent it."""
+"""What only the topmost feature can ask: the figures of the first screen, and a book across all features."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from flask import Flask, render_template
-from markupsafe import Markup
 
 from exchange.catalog.models import Edition, Textbook
+from exchange.catalog.rules import SchoolYear
 from exchange.db import db
 from exchange.ledger.models import Balance
 from exchange.postings.models import Offer, Request, RequestPart
-from exchange.postings.rules import OFFER_KIND_NAMES, OfferKind, PostingState, is_small_count
+from exchange.postings.rules import (
+    EXPIRY_WARNING_DAYS,
+    OFFER_KIND_NAMES,
+    OfferKind,
+    PostingState,
+    is_small_count,
+)
 from exchange.schools import access
 from exchange.schools.models import Holder, User
 from exchange.schools.rules import Action, HolderKind, Place, may
-from exchange.stock.rules import sets_of
+from exchange.stock import rules as stock_rules
+from exchange.stock import services as stock
+from exchange.stock.rules import Provision, sets_of
 from exchange.transfers.models import Transfer, TransferLine
 from exchange.transfers.rules import STATE_NAMES, Kind, State
 
@@ -27,12 +34,78 @@ LATEST = 20
 """Transfers shown; the rest is in the list of transfers."""
 
 
-def init_book_panels(app: Flask) -> None:
-    """Put the panels on the page of a book."""
-    app.extensions["book_panels"] += [holders, postings, journeys]
+@dataclass(frozen=True)
+class Figures:
+    """What is open on the board and in the fund: of a school, or of the whole district.
+
+    ``offered`` and ``missing`` are copies that can still be asked for and that nobody has promised yet;
+    ``ending`` postings expire within days.
+    """
+
+    offers: int
+    offered: int
+    requests: int
+    missing: int
+    ending: int
+    fund_copies: int
+    fund_promised: int
 
 
-# --- who has it ---
+def figures(district_id: int, school: Holder | None, *, today: date) -> Figures:
+    """Return the figures of ``school``, or of all schools where none is given; four queries."""
+    soon = today + timedelta(days=EXPIRY_WARNING_DAYS)
+    offer = [Offer.district_id == district_id, Offer.state == PostingState.OPEN, Offer.expires_on >= today]
+    wanted = [
+        Request.district_id == district_id,
+        Request.state == PostingState.OPEN,
+        Request.expires_on >= today,
+    ]
+    if school is not None:
+        offer.append(Offer.holder_id == school.id)
+        wanted.append(Request.school_id == school.id)
+    offers, offered, offers_ending = db.session.execute(
+        sa.select(
+            sa.func.count(),
+            sa.func.coalesce(sa.func.sum(Offer.copies - Offer.reserved), 0),
+            sa.func.coalesce(sa.func.sum(sa.case((Offer.expires_on <= soon, 1), else_=0)), 0),
+        ).where(*offer)
+    ).one()
+    requests, requests_ending = db.session.execute(
+        sa.select(
+            sa.func.count(),
+            sa.func.coalesce(sa.func.sum(sa.case((Request.expires_on <= soon, 1), else_=0)), 0),
+        ).where(*wanted)
+    ).one()
+    missing = db.session.scalar(
+        sa.select(sa.func.sum(RequestPart.copies - RequestPart.matched)).join(Request).where(*wanted)
+    )
+    fund_copies, fund_promised = db.session.execute(
+        sa.select(
+            sa.func.coalesce(sa.func.sum(Balance.copies), 0),
+            sa.func.coalesce(sa.func.sum(Balance.promised), 0),
+        )
+        .join(Holder, Holder.id == Balance.holder_id)
+        .where(Holder.district_id == district_id, Holder.kind == HolderKind.FUND)
+    ).one()
+    return Figures(
+        offers=offers,
+        offered=int(offered),
+        requests=requests,
+        missing=int(missing or 0),
+        ending=int(offers_ending) + int(requests_ending),
+        fund_copies=int(fund_copies),
+        fund_promised=int(fund_promised),
+    )
+
+
+def coverage_by_grade(schools: Collection[Holder], *, today: date) -> Sequence[tuple[int, Provision]]:
+    """Return how the pupils of each grade are provided this school year; no grade without pupils."""
+    rows = stock.provision(schools=schools, school_year=SchoolYear.of(today), on=today).rows
+    grades = sorted({row.grade for row in rows})
+    return [(grade, stock_rules.provision_of(row for row in rows if row.grade == grade)) for grade in grades]
+
+
+# --- a book: who has it ---
 
 
 @dataclass(frozen=True)
@@ -46,9 +119,17 @@ class Holding:
     free: int
 
 
-def holders(textbook_id: int) -> Markup:
-    """Show which schools of the district and which places of the fund have the book."""
-    by = access.current()
+@dataclass(frozen=True)
+class Holdings:
+    """Who has a book of ``parts`` parts. ``elsewhere``: copies in transit, in dispute, written off."""
+
+    parts: int
+    holdings: Sequence[Holding]
+    elsewhere: Mapping[str, int]
+
+
+def holdings(textbook_id: int, *, by: User) -> Holdings:
+    """Return which schools of the district and which places of the fund have the book, in one query."""
     rows = _balances(textbook_id, by.district_id)
     parts = rows[0].parts if rows else 1
     copies: dict[int, dict[int, int]] = {}
@@ -64,10 +145,10 @@ def holders(textbook_id: int) -> Markup:
         here[row.part] = here.get(row.part, 0) + row.copies
         spare = free.setdefault(row.id, {})
         spare[row.part] = spare.get(row.part, 0) + row.copies - row.promised
-    holdings = []
+    found = []
     for holder_id, by_part in copies.items():
         sets = sets_of(by_part, parts)
-        holdings.append(
+        found.append(
             Holding(
                 holder=names[holder_id],
                 by_part=dict(sorted(by_part.items())),
@@ -76,9 +157,7 @@ def holders(textbook_id: int) -> Markup:
                 free=sets_of(free[holder_id], parts).complete,
             )
         )
-    return Markup(
-        render_template("catalog/_holders.html", holdings=holdings, parts=parts, elsewhere=elsewhere)
-    )
+    return Holdings(parts, found, elsewhere)
 
 
 def _balances(textbook_id: int, district_id: int) -> Sequence[Any]:
@@ -114,9 +193,17 @@ class Posted:
     kind: str
 
 
-def postings(textbook_id: int) -> Markup:
-    """Show who gives the book and who lacks it; a number that may identify a child is kept back."""
-    by = access.current()
+@dataclass(frozen=True)
+class Postings:
+    """Who gives and who lacks a book of ``parts`` parts."""
+
+    parts: int
+    offered: Sequence[Posted]
+    lacking: Sequence[Posted]
+
+
+def postings(textbook_id: int, *, by: User) -> Postings:
+    """Return who gives the book and who lacks it; a number that may identify a child is kept back."""
     offered: dict[tuple[int, str], Posted] = {}
     missing: dict[int, tuple[Any, dict[int, int]]] = {}
     parts = 1
@@ -136,11 +223,7 @@ def postings(textbook_id: int) -> Markup:
         place = Place(by.district_id, row.holder_id, HolderKind.SCHOOL)
         shown = {} if hidden and not may(by.duties, Action.SEE_SMALL_COUNTS, place) else copies
         lacking.append(Posted(row.short_name, (), shown, ""))
-    return Markup(
-        render_template(
-            "catalog/_postings.html", offered=list(offered.values()), lacking=lacking, parts=parts
-        )
-    )
+    return Postings(parts, list(offered.values()), lacking)
 
 
 def _posted(textbook_id: int, district_id: int) -> Sequence[Any]:
@@ -206,13 +289,8 @@ class Journey:
     state: str
 
 
-def journeys(textbook_id: int) -> Markup:
-    """Show the latest transfers of the book among those the person may see: all, or their own school's."""
-    by = access.current()
-    return Markup(render_template("catalog/_journeys.html", journeys=_journeys(textbook_id, by)))
-
-
-def _journeys(textbook_id: int, by: User) -> list[Journey]:
+def journeys(textbook_id: int, *, by: User) -> list[Journey]:
+    """Return the latest transfers of the book among those the person may see: all, or their own school's."""
     giver, taker = sa.orm.aliased(Holder), sa.orm.aliased(Holder)
     query = (
         sa.select(
