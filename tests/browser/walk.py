@@ -55,7 +55,11 @@ def walk(app: Flask, client: FlaskClient) -> Found:
         name = endpoint
         if endpoint == "transfers.show" and (state := STATE.search(text)):
             name = f"{endpoint}: {state[1]}"
-        elif endpoint in ("stock.shelf", "stock.history") and "_version" not in text and "data-count" not in text:
+        elif (
+            endpoint in ("stock.shelf", "stock.history")
+            and "_version" not in text
+            and "data-count" not in text
+        ):
             name = f"{endpoint}: только чтение"
         found.setdefault(name, address)
         for link in LINK.findall(text):
