@@ -19,7 +19,6 @@ from exchange.cli import init_cli
 from exchange.clock import Clock, SystemClock
 from exchange.config import Settings
 from exchange.db import db, init_db
-from exchange.home import book_panels
 from exchange.home import views as home
 from exchange.matching import views as matching
 from exchange.postings import views as postings
@@ -78,7 +77,7 @@ def create_app(settings: Settings | None = None, clock: Clock | None = None) -> 
     catalog.init_catalog(app)
     transfers.init_transfers(app)
     matching.init_matching(app)
-    book_panels.init_book_panels(app)
+    home.init_book_panels(app)
     for feature in (home, people, catalog, stock, postings, transfers, matching, reserve):
         app.register_blueprint(feature.bp)
     app.register_blueprint(catalog.lists_bp)

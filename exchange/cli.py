@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from exchange.catalog import importer
 from exchange.catalog import services as catalog
 from exchange.clock import Clock
 from exchange.config import Settings
-from exchange.db import db, in_unit
+from exchange.db import db, in_unit, sqlite_module
 from exchange.demo import season
 from exchange.demo.district import PASSWORD as DEMO_PASSWORD
 from exchange.errors import DomainError
@@ -85,7 +86,7 @@ def settings() -> Settings:
 
 
 @group.command("demo")
-def demo() -> None:
+def make_demo() -> None:
     """Make the demo district, as it would stand today after a year of use."""
     password_hash = schools.hash_password(DEMO_PASSWORD)
     made = season.play(clock().now(), password_hash)
@@ -151,9 +152,15 @@ def prepare(context: click.Context, demo: bool) -> None:
         flask_migrate.upgrade()
     if db.session.scalar(sa.select(District.id).limit(1)) is not None:
         return
-    if demo and "demo" in group.commands:
-        click.echo("Создаю демонстрационный район…")
-        context.invoke(group.commands["demo"])
+    if demo:
+        click.echo("Создаю демонстрационный район (около минуты)…")
+        try:
+            context.invoke(make_demo)
+        except BaseException:
+            # Half a season would look like a district: the next start must find none.
+            db.session.rollback()
+            flask_migrate.downgrade(revision="base")
+            raise
     elif sys.stdin.isatty():
         click.echo("На портале ещё нет района. Ответьте на несколько вопросов (Ctrl-C – отменить).")
         init.main([], prog_name="flask exchange init", standalone_mode=False)
@@ -167,6 +174,22 @@ def _behind() -> bool:
     with db.engine.connect() as connection:
         present = MigrationContext.configure(connection).get_current_heads()
     return set(present) != set(ScriptDirectory(folder).get_heads())
+
+
+@group.command("backup")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+def backup(file: Path) -> None:
+    """Copy the SQLite database to FILE while the portal runs; an older FILE is replaced once that is done."""
+    source = db.engine.url.database
+    if db.engine.dialect.name != "sqlite" or source is None:
+        raise click.ClickException("Это не SQLite: для PostgreSQL есть pg_dump.")
+    sqlite = sqlite_module()
+    unfinished = file.with_name(f"{file.name}.part")
+    unfinished.unlink(missing_ok=True)
+    with closing(sqlite.connect(source)) as original, closing(sqlite.connect(unfinished)) as copy:
+        original.backup(copy)
+    unfinished.replace(file)
+    click.echo(f"Скопировано: {file}, {file.stat().st_size / 1024 / 1024:.1f} МБ.")
 
 
 @group.command("serve")
@@ -203,18 +226,29 @@ def serve(host: str, port: int) -> None:
 
 def _demo_people() -> list[str]:
     """Return lines that say how to sign in to a demo district: nothing for a real one."""
-    people = db.session.scalars(
+    everybody = db.session.scalars(
         sa.select(User)
         .join(District)
         .where(District.is_demo.is_(True), User.active.is_(True))
         .order_by(User.id)
     ).all()
-    if not people:
+    if not everybody:
         return []
+    schools_of = sorted({user.school.id for user in everybody if user.school is not None})
+    # A large school in the town and a small one in a village stand for all.
+    shown = {None, *schools_of[:1], *schools_of[-1:]}
+    people = [user for user in everybody if (user.school.id if user.school else None) in shown]
     width = max(len(user.login) for user in people)
-    return ["", "Войти (пароль у всех: demo):"] + [
-        f"  {user.login:<{width}}  {user.full_name}, {ROLE_NAMES[user.memberships[0].role]}"
-        for user in people
+    return [
+        "",
+        f"Войти можно так (пароль у всех: {DEMO_PASSWORD}):",
+        *(
+            f"  {user.login:<{width}}  {ROLE_NAMES[user.memberships[0].role]}"
+            f"{f', {user.school.short_name}' if user.school else ''}"
+            for user in people
+        ),
+        "Люди остальных школ – на странице «Люди» у методиста.",
+        "",
     ]
 
 

@@ -267,6 +267,11 @@ class Described:
     years: Mapping[int, Sequence[int]]
     """Years of printing counted anywhere, by part."""
 
+    @property
+    def in_russian(self) -> bool:
+        """Whether the book is in Russian, as nearly all are."""
+        return self.textbook.language == "русский"
+
 
 def describe(textbook_id: int, *, on: date) -> Described:
     """Return one textbook for its page, in two queries; ``NotFound`` for an unknown one."""
@@ -775,7 +780,7 @@ def enter_load(check_id: int, *, by: User, clock: Clock) -> tuple[runs.Run, bool
     Raises ``WrongMoment`` for a check that failed, is not ready or was cancelled.
     """
     check = run_of(check_id, by=by)
-    if check.kind != CHECK or check.state is not runs.RunState.DONE or check.result is None:
+    if check.kind != CHECK or not check.is_done or check.result is None:
         raise WrongMoment("Файл ещё не проверен.")
     if check.result.get("cancelled"):
         raise WrongMoment("Загрузка отменена. Выберите файл заново.")
@@ -802,14 +807,14 @@ def cancel_check(check_id: int, *, by: User) -> None:
     db.session.flush()
 
 
-def recent_runs(by: User, limit: int = 10) -> Sequence[Any]:
+def recent_runs(*, by: User, limit: int = 10) -> Sequence[Any]:
     """Return the latest checks and loads of the person's district, without their reports."""
     access.require(by, Action.LOAD_LIST)
     return db.session.execute(
         sa.select(
             runs.Run.id,
             runs.Run.kind,
-            runs.Run.state,
+            (runs.Run.state == runs.RunState.FAILED).label("failed"),
             runs.Run.created_at,
             runs.Run.input,
             User.full_name,

@@ -213,7 +213,7 @@ def lists() -> Response:
         lists=services.lists_loaded(),
         today=_today(),
         may_load=may_load,
-        recent=services.recent_runs(by) if may_load else [],
+        recent=services.recent_runs(by=by) if may_load else [],
     )
 
 

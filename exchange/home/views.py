@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 
 import sqlalchemy as sa
-from flask import Blueprint, Flask, Response, jsonify, request, url_for
+from flask import Blueprint, Flask, Response, jsonify, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_babel import ngettext
 from markupsafe import Markup
@@ -83,6 +83,24 @@ def _is_here(endpoint: str) -> bool:
     if any(present == listed for listed, *_rest in NAVIGATION):
         return present == endpoint
     return endpoint.endswith(".index") and endpoint.partition(".")[0] == present.partition(".")[0]
+
+
+def init_book_panels(app: Flask) -> None:
+    """Show on a book's page what the features above the catalogue know about it."""
+
+    def holders(textbook_id: int) -> Markup:
+        shown = services.holdings(textbook_id, by=access.current())
+        return Markup(render_template("catalog/_holders.html", shown=shown))
+
+    def postings(textbook_id: int) -> Markup:
+        shown = services.postings(textbook_id, by=access.current())
+        return Markup(render_template("catalog/_postings.html", shown=shown))
+
+    def journeys(textbook_id: int) -> Markup:
+        shown = services.journeys(textbook_id, by=access.current())
+        return Markup(render_template("catalog/_journeys.html", journeys=shown))
+
+    app.extensions["book_panels"] += [holders, postings, journeys]
 
 
 @dataclass(frozen=True)

@@ -480,6 +480,7 @@ def mark_line(line_id: int, mark: str, *, by: User, clock: Clock) -> PlanLine:
     """Lock a line of a draft (``mark`` «lock»), let it go («free»), take it out («remove»), put it back
     («restore»). Repeating changes nothing.
     """
+    access.require(by, Action.MATCH)
     line = db.session.get(PlanLine, line_id)
     if line is None:
         raise NotFound

@@ -51,6 +51,11 @@ class Offer(Identified):
         """Copies that can still be asked for."""
         return self.copies - self.reserved
 
+    @property
+    def can_be_asked_for(self) -> bool:
+        """Whether it is on the board with copies left."""
+        return self.state is PostingState.OPEN and self.free > 0
+
 
 class Request(Identified):
     """What a school lacks of one textbook; its parts are counted one by one."""

@@ -29,7 +29,7 @@ from exchange.web.charts import Bar, bar_chart
 from exchange.web.export import export
 from exchange.web.formats import format_number
 from exchange.web.forms import CopiesField, Filled, Form, RussianDateField
-from exchange.web.pages import done, page
+from exchange.web.pages import done, page, wants_fragment
 
 bp = Blueprint("reserve", __name__)
 
@@ -294,6 +294,7 @@ def _title_page(textbook: Textbook, by: User, form: FloorForm | None, *, status:
         status=status,
         form=form,
         decisions=services.floor_journal(by.district_id, textbook.id),
+        exceptions=services.floor_exceptions(by.district_id, textbook.id),
         transfers=services.open_transfers(by.district_id, textbook.id),
         events=events,
         total=total,
@@ -744,7 +745,8 @@ def books() -> Response:
     )
     if format_:
         return _exported_books(format_, titles)
-    in_all = services.books(by.district_id)
+    # Whoever only searches among the textbooks has the district's sums in front of them already.
+    district = {} if wants_fragment() else _district_books(by)
     return page(
         "reserve/books.html",
         "list",
@@ -753,11 +755,18 @@ def books() -> Response:
         total=total,
         number=number,
         pages=_pages(total),
-        books=in_all,
-        chart=_chart(in_all),
-        holders=services.books_by_holder(by.district_id),
-        mismatches=[_(each.message, **each.parameters) for each in services.audit(by.district_id)],
+        **district,
     )
+
+
+def _district_books(by: User) -> dict[str, Any]:
+    in_all = services.books(by.district_id)
+    return {
+        "books": in_all,
+        "chart": _chart(in_all),
+        "holders": services.books_by_holder(by.district_id),
+        "mismatches": [_(each.message, **each.parameters) for each in services.audit(by.district_id)],
+    }
 
 
 BOOKS_NAMES: Sequence[tuple[str, str]] = (

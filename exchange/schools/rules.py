@@ -180,11 +180,6 @@ class SlipState(StrEnum):
     REVOKED = "revoked"
     EXPIRED = "expired"
 
-    @property
-    def is_expired(self) -> bool:
-        """Whether time alone made it worthless."""
-        return self is SlipState.EXPIRED
-
 
 def slip_state(
     *, used_at: datetime | None, revoked_at: datetime | None, expires_at: datetime, now: datetime

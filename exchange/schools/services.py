@@ -512,12 +512,7 @@ def open_invitation(code: str, *, clock: Clock, lock: bool = False) -> Invitatio
     invitation = db.session.scalar(query)
     if invitation is None:
         raise Invalid("Такого кода нет. Проверьте цифры на талоне.", field="code")
-    state = slip_state(
-        used_at=invitation.used_at,
-        revoked_at=invitation.revoked_at,
-        expires_at=invitation.expires_at,
-        now=clock.now(),
-    )
+    state = _worth(invitation, clock=clock)
     if state is not SlipState.OPEN:
         raise Invalid(SLIP_REFUSALS[state], field="code")
     return invitation
@@ -607,8 +602,10 @@ def _lock_person(*people: User) -> None:
 
 def set_active(user_id: int, active: bool, *, by: User, clock: Clock) -> User:
     """Open or close an account; closing ends its sessions at once. Nobody closes their own."""
+    access.require(by, Action.MANAGE_PEOPLE)
+    access.require(by, Action.MANAGE_PEOPLE)
     user = person_of_district(user_id, by=by)
-    # Two methodists who close each other's account at the same moment: the second one is refused.
+    # Asked again of the locked rows: of two who close each other's account at once the second is refused.
     _lock_person(by, user)
     access.require(by, Action.MANAGE_PEOPLE)
     if user.id == by.id:
@@ -632,8 +629,9 @@ def set_active(user_id: int, active: bool, *, by: User, clock: Clock) -> User:
 
 def add_role(user_id: int, *, role: Role, school: Holder | None, by: User, clock: Clock) -> User:
     """Give a person one more role; a role they have already changes nothing."""
-    user = person_of_district(user_id, by=by)
+    access.require(by, Action.MANAGE_PEOPLE)
     access.require(by, Action.MANAGE_PEOPLE, school)
+    user = person_of_district(user_id, by=by)
     _lock_person(user)
     school_id = school.id if school else None
     _check_role(role, school_id)
@@ -658,11 +656,11 @@ def add_role(user_id: int, *, role: Role, school: Holder | None, by: User, clock
 
 def remove_role(membership_id: int, *, by: User, clock: Clock) -> User:
     """Take a role from a person; never one's own, never the last."""
+    access.require(by, Action.MANAGE_PEOPLE)
     membership = db.session.get(Membership, membership_id)
     if membership is None or membership.user.district_id != by.district_id:
         raise NotFound
     user = membership.user
-    access.require(by, Action.MANAGE_PEOPLE)
     _lock_person(by, user)
     refusal = may_leave_role(own=user.id == by.id, others=len(user.memberships) - 1)
     if refusal:
@@ -759,8 +757,8 @@ def people(
     )
 
 
-def open_slips(*, by: User, clock: Clock) -> Sequence[tuple[Invitation, SlipState]]:
-    """Return the slips that are neither used nor revoked, the oldest first, with what they are worth."""
+def open_slips(*, by: User, clock: Clock) -> Sequence[tuple[Invitation, bool]]:
+    """Return the slips that are neither used nor revoked, the oldest first, and whether each is too old."""
     access.require(by, Action.MANAGE_PEOPLE)
     slips = db.session.scalars(
         sa.select(Invitation)
@@ -771,18 +769,13 @@ def open_slips(*, by: User, clock: Clock) -> Sequence[tuple[Invitation, SlipStat
         )
         .order_by(Invitation.id)
     )
-    return [
-        (
-            slip,
-            slip_state(
-                used_at=slip.used_at,
-                revoked_at=slip.revoked_at,
-                expires_at=slip.expires_at,
-                now=clock.now(),
-            ),
-        )
-        for slip in slips
-    ]
+    return [(slip, _worth(slip, clock=clock) is SlipState.EXPIRED) for slip in slips]
+
+
+def _worth(slip: Invitation, *, clock: Clock) -> SlipState:
+    return slip_state(
+        used_at=slip.used_at, revoked_at=slip.revoked_at, expires_at=slip.expires_at, now=clock.now()
+    )
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,6 @@ from exchange.catalog.models import Edition
 from exchange.db import db
 from exchange.errors import Forbidden, Invalid, NotFound, WrongMoment
 from exchange.postings.models import Offer
-from exchange.postings.rules import PostingState
 from exchange.schools import access
 from exchange.schools.models import Holder, User
 from exchange.schools.rules import Action, HolderKind
@@ -265,7 +264,8 @@ def _step_form(transfer: Transfer, step: Step, *, submitted: bool = False) -> St
                 f"{_('Кто отвечает')}: {line.edition.textbook.title}",
                 choices=_choices(rules.BEARER_NAMES, list(Bearer), "–"),
             )
-    made = type("StepFields", (BASES.get(name, Form),), fields)
+    new_class: Callable[..., Any] = type
+    made = new_class("StepFields", (BASES.get(name, Form),), fields)
     form: Form = made(prefix=name.value) if submitted else made(formdata=None, prefix=name.value)
     if name is StepName.DECLINE:
         reasons = rules.DECLINE_REASONS[step.party]
@@ -604,7 +604,7 @@ def _asked(by: User) -> Asked:
         offer = db.session.get(Offer, offer_id)
         if offer is None or offer.district_id != by.district_id:
             raise NotFound
-        if offer.state is not PostingState.OPEN or offer.free == 0:
+        if not offer.can_be_asked_for:
             raise WrongMoment("Этот излишек уже разобрали или сняли с доски. Посмотрите другие предложения.")
         return Asked(offer.holder, offer.edition, offer.free, [Kind(offer.kind.value)], offer, offer.due_back)
     if fund_id is None or edition_id is None:

@@ -69,6 +69,8 @@ OFFICES = "methodist outsider"
 OFFICES_MANAGERS = f"{OFFICES} administrator"
 HAS_SCHOOL = f"{SCHOOL_PEOPLE} stranger"
 LIBRARIANS = "librarian stranger"
+ASKERS = "librarian deputy stranger"
+PARTIES = {"own": "director methodist", "foreign": METHODIST}
 SHELF = {"own": OWN_AND_OFFICE, "foreign": SEES_SCHOOLS}
 TRANSFER = {"own": OWN_AND_OFFICE, "foreign": SEES_SCHOOLS}
 SEEN = {"known_to": SEES_SCHOOLS}
@@ -171,6 +173,8 @@ ROUTES: tuple[Route, ...] = (
     # --- surpluses, requests, the board
     Route("postings.board"),
     Route("postings.offers"),
+    Route("postings.offer", **SHELF, thing="offer"),
+    Route("postings.request", **SHELF, thing="request"),
     Route("postings.new_offer", own=LIBRARIANS, thing="own book in query", shared=True),
     Route("postings.new_offer", "POST", own=LIBRARIANS, thing="own book in query", shared=True),
     Route("postings.edit_offer", own=LIBRARIAN, thing="offer", known_to=EVERYBODY_HERE),
@@ -178,11 +182,11 @@ ROUTES: tuple[Route, ...] = (
     Route("postings.renew_offer", "POST", own=LIBRARIAN, thing="offer", known_to=EVERYBODY_HERE),
     Route("postings.withdraw_offer", "POST", own=LIBRARIAN, thing="offer", known_to=EVERYBODY_HERE),
     Route("postings.requests"),
-    Route("postings.new_request", own="librarian deputy stranger", thing="own book in query", shared=True),
+    Route("postings.new_request", own=ASKERS, thing="own book in query", shared=True),
     Route(
         "postings.new_request",
         "POST",
-        own="librarian deputy stranger",
+        own=ASKERS,
         thing="own book in query",
         shared=True,
     ),
@@ -252,7 +256,7 @@ ROUTES: tuple[Route, ...] = (
         "transfers.withdraw",
         "POST",
         **SEEN,
-        own="librarian methodist",
+        own="librarian director methodist",
         foreign=METHODIST,
         thing="proposed",
         form=REMARK,
@@ -260,6 +264,22 @@ ROUTES: tuple[Route, ...] = (
     Route("transfers.prolong", "POST", **SEEN, own="librarian director", thing="lent"),
     Route("transfers.hand_back", "POST", **SEEN, own=LIBRARIAN, thing="lent"),
     Route("transfers.replace", "POST", **SEEN, own=LIBRARIAN, thing="lent"),
+    # --- the reserve fund
+    Route("reserve.index"),
+    Route("reserve.report"),
+    Route("reserve.books", own=OFFICES_MANAGERS),
+    Route("reserve.acquire", own=OFFICES),
+    Route("reserve.acquire", "POST", own=OFFICES),
+    Route("reserve.title", own=f"{SEES_SCHOOLS} outsider", thing="textbook", shared=True),
+    Route("reserve.set_floor", "POST", own=OFFICES, thing="textbook", shared=True, form={"copies": "2"}),
+    Route("reserve.give", own=OFFICES, thing="textbook", shared=True),
+    Route("reserve.give", "POST", own=OFFICES, thing="textbook", shared=True),
+    Route("reserve.take_in", own=OFFICES, thing="textbook", shared=True),
+    Route("reserve.take_in", "POST", own=OFFICES, thing="textbook", shared=True),
+    Route("reserve.write_off", own=OFFICES, thing="textbook", shared=True),
+    Route("reserve.write_off", "POST", own=OFFICES, thing="textbook", shared=True),
+    Route("reserve.move", own=OFFICES, thing="textbook", shared=True),
+    Route("reserve.move", "POST", own=OFFICES, thing="textbook", shared=True),
     # --- plans of the matching service
     Route("matching.index", own=OFFICES),
     Route("matching.create", "POST", own=OFFICES),

@@ -19,7 +19,7 @@ from tests.house.table import ANONYMOUS, ROUTES, SIGNED_IN, Route
 from tests.house.test_routes import expected
 
 PAGES = [route for route in ROUTES if route.method == "GET" and route.page]
-KNOWN_LATIN = frozenset({"Excel", "CSV", "English", "JSON", "XLSX", "Ctrl"})
+KNOWN_LATIN = frozenset({"Excel", "CSV", "English", "JSON", "XLSX", "Ctrl", "Enter"})
 UNSEEN = frozenset({"script", "style", "template", "head"})
 CONTROLS = frozenset({"input", "select", "textarea"})
 NEEDS_NO_LABEL = frozenset({"hidden", "submit", "button", "image"})
@@ -51,9 +51,9 @@ def text_of(element: Element) -> str:
 
 def foreign_words(text: str, names: frozenset[str], values: frozenset[str]) -> list[str]:
     """Return what has no business in a Russian text: ISO dates, None, names of the code, English."""
+    text = re.sub(r"\S+@\S+|https?://\S+|\S+\.(csv|xlsx)\b", " ", text)
     for name in sorted(names, key=len, reverse=True):
         text = text.replace(name, " ")
-    text = re.sub(r"\S+@\S+|https?://\S+", " ", text)
     found = ISO_DATE.findall(text)
     found += [word for word in LATIN.findall(text) if word in values or word not in KNOWN_LATIN]
     return found

@@ -6,6 +6,7 @@ and writing back. The race test shows that it then fails.
 
 from __future__ import annotations
 
+import importlib
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,7 +14,6 @@ from typing import Any
 
 import sqlalchemy as sa
 
-import exchange.db
 from exchange import create_app
 from exchange.clock import FrozenClock
 from exchange.db import db, in_unit
@@ -78,7 +78,8 @@ def run(
 ) -> None:
     """Do the job on each target, each begun together with the other process; answer what came of it."""
     if unguarded:
-        exchange.db._on_sqlite_begin = _begin_deferred  # type: ignore[assignment]
+        # By its name: in the package «exchange», «db» is the database, not the module.
+        importlib.import_module("exchange.db")._on_sqlite_begin = _begin_deferred
         ledger.promise = _promise_by_reading
     app = create_app(make_settings(Path(folder), url), FrozenClock(START))
     clock = FrozenClock(START)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections import Counter
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -115,8 +114,9 @@ def test_without_the_guard_the_race_is_lost(
 ) -> None:
     wanted = rivals(world, clock, 3)
     pairs = race(app, tmp_path, "agree", (world.methodist, world.methodist), wanted, unguarded=True)
-    outcomes = Counter(answer.split(":")[0] for pair in pairs for answer in pair)
-    assert outcomes["error"] or promised_twice(), pairs
+    # SQLite refuses the second writer with «database is locked»; PostgreSQL lets both have the copies.
+    locked = [answer for pair in pairs for answer in pair if answer == "error: OperationalError"]
+    assert locked or promised_twice(), pairs
 
 
 def test_the_last_copies_of_an_offer_are_asked_for_once(

@@ -16,10 +16,12 @@ from exchange.clock import FrozenClock
 from exchange.db import db, unit_of_work
 from exchange.postings.rules import ShortageReason
 from exchange.postings.services import post_request
+from exchange.transfers.rules import State
 from tests.conftest import SignIn
 from tests.counting import count_queries
 from tests.factories import World, make_textbook
 from tests.postings_world import make_edition, offer_of, put_on_shelf
+from tests.transfers_world import make_deal, walk
 
 HTMX = {"HX-Request": "true"}
 QUERIES = 8
@@ -146,8 +148,9 @@ def test_a_book_has_few_queries(world: World, sign_in: SignIn, clock: FrozenCloc
                 put_on_shelf(school, edition, 20, by=world.methodist, clock=clock)
             offer_of(world, clock, edition)
     client = sign_in(world.donor)
+    address = f"/catalog/{book.id}"
     with count_queries() as queries:
-        text = client.get(f"/catalog/{book.id}").text
+        text = client.get(address).text
     assert len(queries) <= QUERIES
     assert "Третья СОШ" in text
     assert "ч. 1 – 20, ч. 2 – 20" in text
@@ -194,3 +197,19 @@ def test_other_needs_are_shown(world: World, sign_in: SignIn, clock: FrozenClock
     book = make_textbook()
     ask(world, book, 2, clock)
     assert re.search(r"</strong>: 2", lacking(sign_in(world.stranger).get(f"/catalog/{book.id}").text))
+
+
+def test_where_copies_went_is_for_those_concerned(world: World, sign_in: SignIn, clock: FrozenClock) -> None:
+    with unit_of_work():
+        deal = make_deal(world, clock)
+        walk(deal, world, clock, State.SHIPPED)
+        address, transfer = f"/catalog/{deal.textbook.id}", f"/transfers/{deal.id}"
+    for who in (world.donor, world.recipient, world.methodist):
+        page = sign_in(who).get(address).text
+        assert "Дающая СОШ → Берущая СОШ" in page
+        assert transfer in page
+        assert "В пути: 5" in page
+    for who in (world.stranger, world.head, world.outsider):
+        page = sign_in(who).get(address)
+        assert page.status_code == 200
+        assert transfer not in page.text
