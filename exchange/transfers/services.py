@@ -1416,12 +1416,15 @@ def _about(transfer_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Filter:
-    """What a list of transfers is narrowed to. ``school_id``: either side."""
+    """What a list of transfers is narrowed to. ``school_id``: either side; ``plan_id``: proposals of that
+    plan and those that took over a refused one.
+    """
 
     group: rules.Group | None = None
     school_id: int | None = None
     kind: Kind | None = None
     direction: Direction | None = None
+    plan_id: int | None = None
 
 
 def listing(wanted: Filter, *, by: User, limit: int | None = None, offset: int = 0) -> tuple[list[Row], int]:
@@ -1443,6 +1446,8 @@ def listing(wanted: Filter, *, by: User, limit: int | None = None, offset: int =
         )
     if wanted.kind is not None:
         conditions.append(Transfer.kind == wanted.kind)
+    if wanted.plan_id is not None:
+        conditions.append(Transfer.plan_id == wanted.plan_id)
     condition = sa.and_(*conditions)
     total = db.session.scalar(sa.select(sa.func.count()).select_from(Transfer).where(condition)) or 0
     rows = _rows(
