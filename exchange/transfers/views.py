@@ -80,6 +80,7 @@ def index() -> Response:
         school_id=_number("school"),
         kind=_chosen(Kind, "kind"),
         direction=_chosen(rules.Direction, "direction"),
+        plan_id=_number("plan"),
     )
     if format_ := request.args.get("format"):
         rows, _total = services.listing(wanted, by=by)
