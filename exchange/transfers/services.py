@@ -182,8 +182,8 @@ def _check_new_lines(
             raise NotFound
         offer = _offer_of(line, giver, kind)
         request = _request_of(line, edition, taker, kind)
-        if kind is Kind.PERMANENT and giver.kind is not HolderKind.FUND and line.owner_id != giver.id:
-            raise Invalid("Насовсем школа может отдать только свои книги, не взятые на время.")
+        if kind is Kind.PERMANENT and not _gives_its_own(giver, line.owner_id):
+            raise Invalid("Насовсем можно отдать только свои книги, не взятые на время.")
         checked.append(
             TransferLine(
                 edition=edition,
@@ -196,6 +196,12 @@ def _check_new_lines(
         )
     _check_free(giver, checked)
     return checked
+
+
+def _gives_its_own(giver: Holder, owner_id: int) -> bool:
+    """Say whether the giver's books are its own: the fund's are, at whichever of its places they are."""
+    owner = db.session.get_one(Holder, owner_id)
+    return owner.id == giver.id or owner.kind is giver.kind is HolderKind.FUND
 
 
 def _offer_of(line: NewLine, giver: Holder, kind: Kind) -> Offer | None:
@@ -272,10 +278,12 @@ def ask_fund(
     by: User,
     clock: Clock,
 ) -> Transfer:
-    """Ask a storage place of the fund for copies: its own first, then those on a school's balance."""
+    """Ask a storage place of the fund for copies: its own first, then (on loan) a school's."""
     lines: list[NewLine] = []
     left = copies
     for owner_id, free in fund_free(fund, edition):
+        if kind is Kind.PERMANENT and not _gives_its_own(fund, owner_id):
+            continue
         if (number := min(left, free)) > 0:
             lines.append(NewLine(edition.id, owner_id, number, reason=note.strip()))
             left -= number
@@ -1408,12 +1416,15 @@ def _about(transfer_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Filter:
-    """What a list of transfers is narrowed to. ``school_id``: either side."""
+    """What a list of transfers is narrowed to. ``school_id``: either side; ``plan_id``: proposals of that
+    plan and those that took over a refused one.
+    """
 
     group: rules.Group | None = None
     school_id: int | None = None
     kind: Kind | None = None
     direction: Direction | None = None
+    plan_id: int | None = None
 
 
 def listing(wanted: Filter, *, by: User, limit: int | None = None, offset: int = 0) -> tuple[list[Row], int]:
@@ -1435,6 +1446,8 @@ def listing(wanted: Filter, *, by: User, limit: int | None = None, offset: int =
         )
     if wanted.kind is not None:
         conditions.append(Transfer.kind == wanted.kind)
+    if wanted.plan_id is not None:
+        conditions.append(Transfer.plan_id == wanted.plan_id)
     condition = sa.and_(*conditions)
     total = db.session.scalar(sa.select(sa.func.count()).select_from(Transfer).where(condition)) or 0
     rows = _rows(

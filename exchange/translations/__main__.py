@@ -83,6 +83,11 @@ def update(language: str) -> None:
     kept.obsolete.clear()
     # The same texts give the same file, whatever the day.
     kept.creation_date = created
+    write(language, kept)
+
+
+def write(language: str, kept: Catalog) -> None:
+    """Write a language's file and what is compiled from it."""
     path = file_of(language)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
