@@ -534,6 +534,7 @@ def mark_line(line_id: int, mark: str, *, by: User, clock: Clock) -> PlanLine:
     The lines of the same giver for the same request go with it: the parts of a textbook travel together, and
     the next plan asks this giver for all of them or for none.
     """
+    access.require(by, Action.MATCH)
     # Only the address before the lock: what somebody else changes meanwhile must not be read too early.
     plan_id = db.session.scalar(sa.select(PlanLine.plan_id).where(PlanLine.id == line_id))
     if plan_id is None:
