@@ -315,10 +315,21 @@ def _show(transfer: Transfer, *, by: User, failed: StepForm | None = None) -> Re
         deliveries=services.deliveries(transfer),
         disputed=rules.was_disputed(line.counts for line in transfer.lines),
         bearers=rules.BEARER_NAMES,
+        previous=_previous(transfer, by=by),
         floor_asked=transfer.giver.kind is HolderKind.FUND,
         rules=rules,
         StepName=StepName,
     )
+
+
+def _previous(transfer: Transfer, *, by: User) -> int | None:
+    """Return the refused transfer that this one stands for; its taker sees it, its new giver does not."""
+    if transfer.previous_id is None:
+        return None
+    try:
+        return services.visible(transfer.previous_id, by=by).id
+    except NotFound:
+        return None
 
 
 @dataclass(frozen=True)

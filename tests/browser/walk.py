@@ -50,7 +50,8 @@ def walk(app: Flask, client: FlaskClient) -> Found:
         looked_at[kind] = looked_at.get(kind, 0) + 1
         assert sum(looked_at.values()) < LARGEST
         answer = client.get(address, follow_redirects=True)
-        if answer.status_code != 200 or answer.mimetype != "text/html":
+        assert answer.status_code == 200, f"a link leads to {answer.status}: {address}"
+        if answer.mimetype != "text/html":
             continue
         text = answer.text
         name = endpoint
