@@ -278,7 +278,7 @@ def ask_fund(
     by: User,
     clock: Clock,
 ) -> Transfer:
-    """Ask a storage place of the fund for copies: its own first, then, on loan, those on a school's balance."""
+    """Ask a storage place of the fund for copies: its own, then for a loan those on a school's balance."""
     lines: list[NewLine] = []
     left = copies
     for owner_id, free in fund_free(fund, edition):
