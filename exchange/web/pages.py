@@ -9,6 +9,7 @@ from typing import Any
 from flask import (
     Flask,
     Response,
+    abort,
     current_app,
     flash,
     make_response,
@@ -24,10 +25,12 @@ from jinja2_fragments.flask import render_block
 from markupsafe import Markup
 from sqlalchemy.orm.exc import StaleDataError
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import IntegerConverter, Map
 from werkzeug.urls import iri_to_uri
 
 from exchange.db import db
 from exchange.errors import DomainError
+from exchange.web.forms import MOST_DIGITS
 from exchange.web.unit import new_action_key
 
 CSP = (
@@ -109,8 +112,25 @@ def sign_in_first() -> Response:
     return done(url_for("people.sign_in", _back=back), gettext("Войдите, чтобы продолжить."), category="info")
 
 
+class RowNumber(IntegerConverter):
+    """A number in an address: one greater than any row's leads nowhere, instead of to the database."""
+
+    def __init__(self, map: Map) -> None:
+        super().__init__(map, max=10**MOST_DIGITS - 1)
+
+
+def refuse_nul() -> None:
+    """Refuse the one character that no text has and PostgreSQL does not store."""
+    texts = [request.path, *request.args, *request.form, *request.files]
+    texts += [text for values in (request.args, request.form) for _, text in values.items(multi=True)]
+    texts += [upload.filename or "" for _, upload in request.files.items(multi=True)]
+    if any("\0" in text for text in texts):
+        abort(400)
+
+
 def init_pages(app: Flask) -> None:
     """Register the error answers, the security headers and the template globals."""
+    app.url_map.converters["int"] = RowNumber
 
     @app.errorhandler(DomainError)
     def on_domain_error(error: DomainError) -> Response:
