@@ -73,8 +73,10 @@ def gather(district: District, *, clock: Clock, kept: Iterable[PlanLine] = ()) -
         origins[row.id] = Origin(row.id, row.holder_id)
     for row, copies in _above_floors(fund, _floors(district.id)):
         verdict = verdicts[row.textbook_id]
-        # A book in its last year is not worth a permanent transfer; a loan is fine.
-        kind = Kind.LOAN if verdict.legality is Legality.LAST_YEAR else Kind.PERMANENT
+        # A book in its last year is not worth a permanent transfer; a loan is fine. What is on a school's
+        # balance is not the fund's to give away.
+        lent = verdict.legality is Legality.LAST_YEAR or row.owner_kind is not HolderKind.FUND
+        kind = Kind.LOAN if lent else Kind.PERMANENT
         # Offers have positive numbers, balances of the fund negative ones: the two cannot be confused.
         supplies.append(_supply(-row.id, row, copies, kind, verdict, is_fund=True))
         origins[-row.id] = Origin(None, row.owner_id)
@@ -159,10 +161,12 @@ def _fund_balances(district_id: int) -> Sequence[Any]:
         .subquery()
     )
     free = Balance.copies - Balance.promised - sa.func.coalesce(asked.c.copies, 0)
+    owner = sa.orm.aliased(Holder)
     return db.session.execute(
         sa.select(
             Balance.id,
             Balance.owner_id,
+            owner.kind.label("owner_kind"),
             Balance.holder_id,
             Balance.edition_id,
             free.label("copies"),
@@ -174,6 +178,7 @@ def _fund_balances(district_id: int) -> Sequence[Any]:
         )
         .join(Edition, Edition.id == Balance.edition_id)
         .join(Holder, Holder.id == Balance.holder_id)
+        .join(owner, owner.id == Balance.owner_id)
         .outerjoin(
             asked,
             sa.and_(
@@ -529,6 +534,7 @@ def mark_line(line_id: int, mark: str, *, by: User, clock: Clock) -> PlanLine:
     The lines of the same giver for the same request go with it: the parts of a textbook travel together, and
     the next plan asks this giver for all of them or for none.
     """
+    access.require(by, Action.MATCH)
     # Only the address before the lock: what somebody else changes meanwhile must not be read too early.
     plan_id = db.session.scalar(sa.select(PlanLine.plan_id).where(PlanLine.id == line_id))
     if plan_id is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
@@ -114,6 +114,14 @@ class Holding:
     def lent(self) -> int:
         """Copies that schools have on loan from the fund."""
         return sum(loan.copies for loan in self.loans)
+
+    @property
+    def debts(self) -> Sequence[Loan]:
+        """The loans with the years and parts of one transfer added up."""
+        transfers: dict[int, list[Loan]] = {}
+        for loan in self.loans:
+            transfers.setdefault(loan.transfer_id, []).append(loan)
+        return [replace(loans[0], copies=sum(loan.copies for loan in loans)) for loans in transfers.values()]
 
     @property
     def overdue(self) -> int:

@@ -521,6 +521,22 @@ def floor_journal(district_id: int, textbook_id: int) -> list[Any]:
     )
 
 
+def floor_exceptions(district_id: int, textbook_id: int) -> list[Any]:
+    """Return the transfers that broke the floor of a textbook by a signed exception, the latest first."""
+    return list(
+        db.session.execute(
+            sa.select(Transfer.id, Transfer.floor_exception, _taker.short_name.label("taker"))
+            .join(_taker, _taker.id == Transfer.taker_id)
+            .where(
+                Transfer.giver_id.in_(_places(district_id)),
+                Transfer.floor_exception != "",
+                Transfer.lines.any(TransferLine.edition.has(Edition.textbook_id == textbook_id)),
+            )
+            .order_by(Transfer.id.desc())
+        )
+    )
+
+
 def _require_place(by: User, place: Holder) -> None:
     access.require(by, Action.KEEP_FUND, place)
     if place.kind is not HolderKind.FUND:

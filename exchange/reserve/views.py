@@ -294,6 +294,7 @@ def _title_page(textbook: Textbook, by: User, form: FloorForm | None, *, status:
         status=status,
         form=form,
         decisions=services.floor_journal(by.district_id, textbook.id),
+        exceptions=services.floor_exceptions(by.district_id, textbook.id),
         transfers=services.open_transfers(by.district_id, textbook.id),
         events=events,
         total=total,
@@ -547,7 +548,7 @@ def take_in(textbook_id: int) -> Response:
     shelves = services.school_shelves(by.district_id, textbook.id)
     school = _school_of(by, shelves)
     if school is None:
-        return page("reserve/take_in.html", school=None, shelves=shelves, **_about(textbook, by))
+        return page("reserve/take_in.html", "form", school=None, shelves=shelves, **_about(textbook, by))
     rows = [row for row in shelves if row.school_id == school.id]
     fields = {
         _copies_field(row.edition_id): CopiesField(

@@ -603,8 +603,9 @@ def _lock_person(*people: User) -> None:
 def set_active(user_id: int, active: bool, *, by: User, clock: Clock) -> User:
     """Open or close an account; closing ends its sessions at once. Nobody closes their own."""
     access.require(by, Action.MANAGE_PEOPLE)
+    access.require(by, Action.MANAGE_PEOPLE)
     user = person_of_district(user_id, by=by)
-    # Two methodists who close each other's account at the same moment: the second one is refused.
+    # Asked again of the locked rows: of two who close each other's account at once the second is refused.
     _lock_person(by, user)
     access.require(by, Action.MANAGE_PEOPLE)
     if user.id == by.id:
@@ -629,8 +630,8 @@ def set_active(user_id: int, active: bool, *, by: User, clock: Clock) -> User:
 def add_role(user_id: int, *, role: Role, school: Holder | None, by: User, clock: Clock) -> User:
     """Give a person one more role; a role they have already changes nothing."""
     access.require(by, Action.MANAGE_PEOPLE)
-    user = person_of_district(user_id, by=by)
     access.require(by, Action.MANAGE_PEOPLE, school)
+    user = person_of_district(user_id, by=by)
     _lock_person(user)
     school_id = school.id if school else None
     _check_role(role, school_id)

@@ -149,7 +149,7 @@ class AccountForm(Form):
     """The person's own name and address."""
 
     full_name = StringField(_l("Фамилия, имя, отчество"), [Filled()])
-    email = StringField(_l("Электронная почта"))
+    email = StringField(_l("Электронная почта"), default="")
 
 
 class PasswordForm(Form):
@@ -268,7 +268,7 @@ class NewAccountForm(NewPasswordForm):
     """A slip that makes an account."""
 
     full_name = StringField(_l("Фамилия, имя, отчество"), [Filled()])
-    email = StringField(_l("Электронная почта"))
+    email = StringField(_l("Электронная почта"), default="")
     login = StringField(_l("Логин"), [Filled()])
 
 
@@ -352,7 +352,7 @@ def _invited(slip: Invitation, form: NewPasswordForm, *, status: int = 200) -> R
 class PeopleFilter(Form):
     """Which people are shown."""
 
-    q = StringField(_l("Имя, логин или школа"))
+    q = StringField(_l("Имя, логин или школа"), default="")
     state = SelectField(
         _l("Учётные записи"),
         choices=[
@@ -371,7 +371,7 @@ def directory() -> Response:
     form = PeopleFilter(request.args if request.args else None)
     rows = services.people(
         by=by,
-        words=form.q.data or "",
+        words=form.q.data,
         active={"active": True, "closed": False}.get(form.state.data),
     )
     if format_ := request.args.get("format"):
@@ -450,7 +450,7 @@ class RoleForm(Form):
 class InviteForm(RoleForm):
     """Whom to invite."""
 
-    full_name = StringField(_l("Фамилия, имя, отчество"))
+    full_name = StringField(_l("Фамилия, имя, отчество"), default="")
     former = RadioField(
         _l("В школе уже есть человек с этой ролью"),
         choices=[
@@ -569,7 +569,7 @@ def invite() -> Response:
         slip = services.invite(
             role=role,
             school=school,
-            full_name=form.full_name.data or "",
+            full_name=form.full_name.data,
             days=settings().invitation_days,
             by=by,
             clock=clock(),
@@ -666,8 +666,8 @@ class SchoolForm(Form):
     short_name = StringField(_l("Краткое название"), [Filled(), Length(max=100)])
     settlement = StringField(_l("Населённый пункт"), [Filled(), Length(max=100)])
     km_to_centre = KilometresField(_l("До районного центра по дороге, км"), [Filled()])
-    inn = StringField(_l("ИНН"))
-    kpp = StringField(_l("КПП"))
+    inn = StringField(_l("ИНН"), default="")
+    kpp = StringField(_l("КПП"), default="")
 
 
 class StorageForm(Form):

@@ -182,8 +182,8 @@ def _check_new_lines(
             raise NotFound
         offer = _offer_of(line, giver, kind)
         request = _request_of(line, edition, taker, kind)
-        if kind is Kind.PERMANENT and giver.kind is not HolderKind.FUND and line.owner_id != giver.id:
-            raise Invalid("Насовсем школа может отдать только свои книги, не взятые на время.")
+        if kind is Kind.PERMANENT and not _gives_its_own(giver, line.owner_id):
+            raise Invalid("Насовсем можно отдать только свои книги, не взятые на время.")
         checked.append(
             TransferLine(
                 edition=edition,
@@ -196,6 +196,12 @@ def _check_new_lines(
         )
     _check_free(giver, checked)
     return checked
+
+
+def _gives_its_own(giver: Holder, owner_id: int) -> bool:
+    """Say whether the giver's books are its own: the fund's are, at whichever of its places they are."""
+    owner = db.session.get_one(Holder, owner_id)
+    return owner.id == giver.id or owner.kind is giver.kind is HolderKind.FUND
 
 
 def _offer_of(line: NewLine, giver: Holder, kind: Kind) -> Offer | None:
@@ -272,10 +278,12 @@ def ask_fund(
     by: User,
     clock: Clock,
 ) -> Transfer:
-    """Ask a storage place of the fund for copies: its own first, then those on a school's balance."""
+    """Ask a storage place of the fund for copies: its own first, then (on loan) a school's."""
     lines: list[NewLine] = []
     left = copies
     for owner_id, free in fund_free(fund, edition):
+        if kind is Kind.PERMANENT and not _gives_its_own(fund, owner_id):
+            continue
         if (number := min(left, free)) > 0:
             lines.append(NewLine(edition.id, owner_id, number, reason=note.strip()))
             left -= number
@@ -1384,7 +1392,7 @@ def _rows(
 
 
 def _about(transfer_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
-    """Return copies, number of books and one title of each transfer."""
+    """Return copies, number of books and the first book of each transfer."""
     number = sa.case(
         (TransferLine.shipped > 0, TransferLine.shipped),
         else_=sa.func.coalesce(TransferLine.agreed, TransferLine.asked),
@@ -1392,17 +1400,27 @@ def _about(transfer_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
     rows = db.session.execute(
         sa.select(
             TransferLine.transfer_id,
-            sa.func.sum(number).label("copies"),
-            sa.func.count(sa.distinct(Edition.textbook_id)).label("books"),
-            sa.func.min(Textbook.title).label("title"),
+            number.label("copies"),
+            Textbook.id,
+            Textbook.title,
+            Textbook.grade_from,
+            Textbook.grade_to,
         )
         .join(Edition, Edition.id == TransferLine.edition_id)
         .join(Textbook, Textbook.id == Edition.textbook_id)
         .where(TransferLine.transfer_id.in_(transfer_ids))
-        .group_by(TransferLine.transfer_id)
+        .order_by(TransferLine.id)
     )
+    lines: defaultdict[int, list[Any]] = defaultdict(list)
+    for row in rows:
+        lines[row.transfer_id].append(row)
     return {
-        row.transfer_id: {"copies": int(row.copies), "books": row.books, "title": row.title} for row in rows
+        transfer_id: {
+            "copies": sum(row.copies for row in found),
+            "books": len({row.id for row in found}),
+            "title": rules.title_with_grades(found[0].title, found[0].grade_from, found[0].grade_to),
+        }
+        for transfer_id, found in lines.items()
     }
 
 

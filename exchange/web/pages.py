@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from flask import (
     Flask,
@@ -25,6 +24,7 @@ from jinja2_fragments.flask import render_block
 from markupsafe import Markup
 from sqlalchemy.orm.exc import StaleDataError
 from werkzeug.exceptions import HTTPException
+from werkzeug.urls import iri_to_uri
 
 from exchange.db import db
 from exchange.errors import DomainError
@@ -74,9 +74,9 @@ def done(url: str, message: str | None = None, *, category: str = "success") -> 
 def came_from(default: str) -> str:
     """Return the local page named by the form field ``_back``, else ``default``; never another site."""
     target = request.values.get("_back", "")
-    parts = urlsplit(target)
-    local = target.startswith("/") and not target.startswith(("//", "/\\")) and not parts.netloc
-    return target if local else default
+    # Browsers drop tabs and line ends inside an address and read a backslash as a slash.
+    local = target.startswith("/") and target[1:2] not in {"/", "\\"} and target.isprintable()
+    return iri_to_uri(target) if local else default
 
 
 def guards() -> Markup:

@@ -15,18 +15,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 from waitress import create_server, wasyncore
 
 from exchange.db import db
 from exchange.schools.models import User
 from exchange.web.unit import Portal
-from tests.browser import chromium
+from tests.browser import chromium, demo
+from tests.browser.demo import Complaints, People, Signed
 
 AXE = (Path(__file__).parent / "vendor" / "axe-4.14.1.min.js").read_text(encoding="utf-8")
 WIDE, NARROW = 1280, 360
-EXPECTED_REFUSALS = ("status of 403", "status of 404", "status of 409", "status of 422", "status of 429")
-"""Answers that a journey may ask for; the browser notes them on its console."""
 
 
 @pytest.fixture(scope="session")
@@ -95,11 +94,22 @@ def violations(page: Page) -> list[Violation]:
     ]
 
 
-def sideways(page: Page) -> int:
-    """Return by how many pixels the page is wider than its window."""
-    return int(
-        page.evaluate("() => document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    )
+def sticking_out(page: Page) -> list[str]:
+    """Return what makes the page wider than its window: nothing, where it is not."""
+    found: list[str] = page.evaluate("""() => {
+        const width = document.documentElement.clientWidth;
+        if (document.documentElement.scrollWidth <= width) return [];
+        const right = node => {
+            const range = document.createRange();
+            range.selectNodeContents(node);
+            return Math.max(0, ...[...range.getClientRects()].map(box => box.right));
+        };
+        const wide = [...document.body.querySelectorAll("*")]
+            .filter(each => Math.max(each.getBoundingClientRect().right, right(each)) > width + 1)
+            .map(each => each.outerHTML.slice(0, 120));
+        return ["wider by " + (document.documentElement.scrollWidth - width) + " px", ...wide.slice(-5)];
+    }""")
+    return found
 
 
 BrowserPage = Callable[..., Page]
@@ -108,14 +118,8 @@ BrowserPage = Callable[..., Page]
 @pytest.fixture
 def browser_page(browser: Browser, app: Portal, live: str) -> Iterator[BrowserPage]:
     """Return ``browser_page(user=None, *, javascript=True, width=1280)``."""
-    complaints: list[str] = []
+    complaints = Complaints([])
     contexts = []
-
-    def listen(message: ConsoleMessage) -> None:
-        if message.type == "error" and not message.text.endswith(EXPECTED_REFUSALS):
-            refused = any(words in message.text for words in EXPECTED_REFUSALS)
-            if not refused or "/static/" in message.location.get("url", ""):
-                complaints.append(f"{message.text} ({message.location.get('url', '')})")
 
     def open_page(user: User | None = None, *, javascript: bool = True, width: int = WIDE) -> Page:
         context = browser.new_context(
@@ -129,18 +133,46 @@ def browser_page(browser: Browser, app: Portal, live: str) -> Iterator[BrowserPa
         if user is not None:
             context.add_cookies([{"name": "session", "value": session_of(app, user), "url": live}])
         page = context.new_page()
-        page.on("console", listen)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("requestfailed", lambda request: complaints.append(f"{request.url}: {request.failure}"))
+        complaints.listen_to(page)
         return page
 
     yield open_page
     for context in contexts:
         context.close()
-    assert complaints == []
+    assert complaints.heard == []
 
 
 def session_of(app: Portal, user: User) -> str:
     """Return the session cookie of a signed-in person."""
     serializer = app.session_interface.get_signing_serializer(app)  # type: ignore[attr-defined]
     return str(serializer.dumps({"_user_id": user.get_id(), "_fresh": True}))
+
+
+# --- the demo district ---
+
+
+@pytest.fixture(scope="session")
+def season(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo district's database, played once for all processes that run the tests."""
+    folder = tmp_path_factory.getbasetemp()
+    return demo.play_once(folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder)
+
+
+@pytest.fixture(scope="session")
+def signed(browser: Browser) -> Signed:
+    return Signed(browser)
+
+
+@pytest.fixture
+def district(season: Path, tmp_path: Path) -> Iterator[Portal]:
+    """A portal on a copy of the demo district of its own."""
+    app = demo.portal_on(season, tmp_path)
+    yield app
+    demo.close(app)
+
+
+@pytest.fixture
+def people(browser: Browser, signed: Signed, district: Portal) -> Iterator[People]:
+    """The people of the demo district at their browsers."""
+    with running(district) as address, demo.at_their_browsers(browser, signed, address) as people:
+        yield people

@@ -63,6 +63,14 @@ def test_figures_count_loans_but_not_empty_titles() -> None:
     )  # fmt: skip
 
 
+def test_the_parts_of_one_loan_are_one_debt() -> None:
+    loans = [
+        Loan(number, 1, 2022, part, 9, "Школа", date(2026, 6, 20), 4, overdue=False)
+        for number, part in ((1, 1), (1, 2), (2, 1))
+    ]
+    assert [(debt.transfer_id, debt.copies) for debt in Holding([], loans).debts] == [(1, 8), (2, 4)]
+
+
 @pytest.mark.parametrize(("taken", "broken"), [(4, False), (5, True), (9, True)])
 def test_breaking_the_floor_needs_a_reason(taken: int, broken: bool) -> None:
     unpromised = {1: 9}

@@ -285,6 +285,9 @@ def test_nobody_breaks_the_floor_without_signing(world: World, clock: FrozenCloc
         if entry.message.startswith("Исключение")
     ]
     assert signed == ["приказ № 7", "затоплены"]
+    assert [row.floor_exception for row in services.floor_exceptions(world.district.id, book.id)] == [
+        "приказ № 7"
+    ]
 
 
 def test_two_people_cannot_take_the_last_copies_above_the_floor(

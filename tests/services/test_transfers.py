@@ -15,6 +15,8 @@ from exchange.errors import Forbidden, Invalid, NotFound, Stale, WrongMoment
 from exchange.journal import Letter
 from exchange.ledger import services as ledger
 from exchange.ledger.models import Balance
+from exchange.ledger.rules import Line, MovementKind
+from exchange.matching import services as matching
 from exchange.postings import services as postings
 from exchange.postings.models import Offer, Request
 from exchange.schools.models import Holder, User
@@ -768,3 +770,65 @@ def test_the_floor_counts_all_places_of_the_fund(world: World, clock: FrozenCloc
 def test_asking_more_than_the_fund_has(world: World, clock: FrozenClock) -> None:
     with pytest.raises(Invalid, match="свободно 3"), unit_of_work():
         fund_transfer(world, clock, on_shelf=3, copies=4, floor=1)
+
+
+def test_the_fund_gives_for_good_only_what_is_its_own(world: World, clock: FrozenClock) -> None:
+    with unit_of_work():
+        edition = make_edition(make_textbook())
+        source = ledger.technical(world.district.id, HolderKind.SOURCE)
+        ledger.post(
+            MovementKind.ACQUISITION,
+            [
+                Line(edition.id, source, source, -5),
+                Line(edition.id, world.donor_school.id, world.fund.id, 5),
+            ],
+            by=world.methodist,
+            clock=clock,
+            district_id=world.district.id,
+        )
+        put_on_shelf(world.fund, edition, 2, by=world.methodist, clock=clock)
+
+    def ask(kind: Kind, number: int) -> Transfer:
+        return services.ask_fund(
+            world.fund,
+            edition,
+            taker=world.recipient_school,
+            kind=kind,
+            copies=number,
+            by=world.recipient,
+            clock=clock,
+        )
+
+    with pytest.raises(Invalid, match="свободно 2"), unit_of_work():
+        ask(Kind.PERMANENT, 3)
+    with pytest.raises(Invalid, match="только свои"), unit_of_work():
+        services.propose(
+            giver=world.fund,
+            taker=world.recipient_school,
+            kind=Kind.PERMANENT,
+            lines=[services.NewLine(edition.id, world.donor_school.id, 1)],
+            proposed_by=Party.METHODIST,
+            by=world.methodist,
+            clock=clock,
+        )
+    with unit_of_work():
+        assert [line.owner_id for line in ask(Kind.PERMANENT, 2).lines] == [world.fund.id]
+        assert {line.owner_id for line in ask(Kind.LOAN, 3).lines} == {world.fund.id, world.donor_school.id}
+
+
+def test_the_matching_lends_what_the_fund_keeps_for_a_school(world: World, clock: FrozenClock) -> None:
+    with unit_of_work():
+        edition = make_edition(make_textbook())
+        source = ledger.technical(world.district.id, HolderKind.SOURCE)
+        ledger.post(
+            MovementKind.ACQUISITION,
+            [
+                Line(edition.id, source, source, -5),
+                Line(edition.id, world.donor_school.id, world.fund.id, 5),
+            ],
+            by=world.methodist,
+            clock=clock,
+            district_id=world.district.id,
+        )
+    (supply,) = matching.gather(world.district, clock=clock).problem.supplies
+    assert supply.kind is Kind.LOAN

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from exchange.clock import FrozenClock
 from exchange.schools import services as schools
 from tests.conftest import SignIn
@@ -54,3 +56,32 @@ def test_deactivation_ends_the_session(app, world: World, sign_in: SignIn, clock
     with unit_of_work():
         schools.set_active(world.donor.id, False, by=world.methodist, clock=clock)
     assert client.get("/").status_code == 303
+
+
+@pytest.mark.parametrize(
+    "back",
+    [
+        "//elsewhere.example/",
+        "/\\elsewhere.example/",
+        "/\t/elsewhere.example/",
+        "/\t\\elsewhere.example/",
+        "/\n/elsewhere.example/",
+        "https://elsewhere.example/",
+        "javascript:alert(1)",
+        "/fine\r\nX-Injected: 1",
+    ],
+)
+def test_the_way_back_never_leads_elsewhere(app, world: World, sign_in: SignIn, back: str) -> None:
+    for headers in ({}, {"HX-Request": "true"}):
+        answer = sign_in(world.donor).post(
+            "/language", data={"language": "ru", "_back": back}, headers=headers
+        )
+        assert answer.status_code in {204, 303}
+        assert (answer.location or answer.headers["HX-Redirect"]) == "/"
+
+
+def test_the_way_back_is_an_address_of_plain_letters(app, world: World, sign_in: SignIn) -> None:
+    answer = sign_in(world.donor).post(
+        "/language", data={"language": "ru", "_back": "/board?q=физика"}, headers={"HX-Request": "true"}
+    )
+    assert answer.headers["HX-Redirect"] == "/board?q=%D1%84%D0%B8%D0%B7%D0%B8%D0%BA%D0%B0"

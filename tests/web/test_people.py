@@ -383,6 +383,16 @@ def test_roles_are_added_and_taken_at_the_page(world: World, sign_in: SignIn) ->
     assert "Снять: руководитель РМО" not in client.get(url).text
 
 
+def test_a_form_with_fields_left_out_is_no_error(world: World, sign_in: SignIn) -> None:
+    client = sign_in(world.methodist)
+    school = {"name": "Школа", "short_name": "Школа", "settlement": "Село", "km_to_centre": "1"}
+    assert client.post("/schools/new", data=school).status_code == 303
+    assert client.post("/people/invite", data={"role": "head"}).status_code == 303
+    assert client.post("/account", data={"full_name": "Кто-то"}).status_code == 303
+    for url in ("/account", "/account/password", "/schools/new", "/schools/storage/new", "/invitation"):
+        assert client.post(url, data={}).status_code == 422, url
+
+
 # --- Schools, roads, journal -------------------------------------------------------------------------
 
 
