@@ -44,7 +44,9 @@ def open_day(season: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 def user_ids(app: Portal) -> dict[str, str]:
-    return demo.asked(app, lambda: {user.login: user.get_id() for user in db.session.scalars(sa.select(User))})
+    return demo.asked(
+        app, lambda: {user.login: user.get_id() for user in db.session.scalars(sa.select(User))}
+    )
 
 
 def pages_of(app: Portal, login: str) -> walk.Found:
