@@ -1392,7 +1392,7 @@ def _rows(
 
 
 def _about(transfer_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
-    """Return copies, number of books and one title of each transfer."""
+    """Return copies, number of books and the first book of each transfer."""
     number = sa.case(
         (TransferLine.shipped > 0, TransferLine.shipped),
         else_=sa.func.coalesce(TransferLine.agreed, TransferLine.asked),
@@ -1400,17 +1400,27 @@ def _about(transfer_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
     rows = db.session.execute(
         sa.select(
             TransferLine.transfer_id,
-            sa.func.sum(number).label("copies"),
-            sa.func.count(sa.distinct(Edition.textbook_id)).label("books"),
-            sa.func.min(Textbook.title).label("title"),
+            number.label("copies"),
+            Textbook.id,
+            Textbook.title,
+            Textbook.grade_from,
+            Textbook.grade_to,
         )
         .join(Edition, Edition.id == TransferLine.edition_id)
         .join(Textbook, Textbook.id == Edition.textbook_id)
         .where(TransferLine.transfer_id.in_(transfer_ids))
-        .group_by(TransferLine.transfer_id)
+        .order_by(TransferLine.id)
     )
+    lines: defaultdict[int, list[Any]] = defaultdict(list)
+    for row in rows:
+        lines[row.transfer_id].append(row)
     return {
-        row.transfer_id: {"copies": int(row.copies), "books": row.books, "title": row.title} for row in rows
+        transfer_id: {
+            "copies": sum(row.copies for row in found),
+            "books": len({row.id for row in found}),
+            "title": rules.title_with_grades(found[0].title, found[0].grade_from, found[0].grade_to),
+        }
+        for transfer_id, found in lines.items()
     }
 
 

@@ -563,6 +563,9 @@ def act(transfer_id: int) -> Response:
         "transfers/act.html",
         transfer=transfer,
         owners=_owners(transfer),
+        approved_on=services.local_day(transfer.approved_at, transfer.giver.district.timezone)
+        if transfer.approved_at
+        else None,
         lines=[line for line in transfer.lines if line.copies],
         conditions=CONDITION_NAMES,
         rules=rules,

@@ -73,7 +73,10 @@ def of_template(path: Path) -> Iterator[Found]:
                 assert isinstance(messages, tuple)
                 yield line, (str(messages[0]), str(messages[1]))
             else:
-                yield line, str(messages[0] if isinstance(messages, tuple) else messages)
+                text = messages[0] if isinstance(messages, tuple) else messages
+                # «_(name)» has no text to collect here: it is collected where the name gets it.
+                if text is not None:
+                    yield line, str(text)
 
 
 def catalog(root: Path = ROOT) -> Catalog:

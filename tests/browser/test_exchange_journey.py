@@ -195,7 +195,7 @@ def settle(page: Page) -> None:
     page.get_by_role("textbox", name=f"Остались у получателя: {BOOK}").fill("1")
     page.get_by_role("textbox", name=f"У отдающей стороны: {BOOK}").fill("0")
     page.get_by_role("textbox", name=f"Утрачены: {BOOK}").fill("2")
-    page.get_by_role("combobox", name=f"Кто отвечает: {BOOK}").select_option("принимающая школа")
+    page.get_by_role("combobox", name=f"Кто отвечает: {BOOK}").select_option("принимающая сторона")
     page.get_by_role("button", name="Решить расхождение").click()
     told(page, "Решение записано.")
     expect(page.locator(".page-head")).to_contain_text("завершена")
@@ -217,7 +217,7 @@ def read_the_history(page: Page) -> None:
     ):
         assert event in text
     cells = page.locator("main table").last.locator("tbody tr").first
-    expect(cells).to_contain_text("Утрату несёт: принимающая школа")
+    expect(cells).to_contain_text("Утрату несёт: принимающая сторона")
 
 
 def read_the_act(page: Page) -> None:
@@ -229,4 +229,4 @@ def read_the_act(page: Page) -> None:
     expect(act.get_by_role("row", name="Итого")).to_contain_text("6")
     page.go_back()
     page.get_by_role("link", name="Акт о расхождениях").click()
-    expect(page.locator("article.paper")).to_contain_text("утрачено 2; утрату несёт: принимающая школа")
+    expect(page.locator("article.paper")).to_contain_text("утрачено 2; утрату несёт: принимающая сторона")
