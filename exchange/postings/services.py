@@ -341,7 +341,7 @@ def post_request(
     )
     rules.check_legal(_verdict(textbook.id, school, clock))
     # Requests of one school are posted one after the other, so that the look below sees them all.
-    db.session.execute(sa.select(Holder.id).where(Holder.id == school.id).with_for_update())
+    db.session.execute(sa.select(Holder.id).where(Holder.id == school.id).with_for_update(key_share=True))
     if open_request(school.id, textbook.id) is not None:
         raise Invalid("Заявка на этот учебник у школы уже есть. Измените количество в ней.")
     request = Request(
@@ -661,6 +661,14 @@ def _locked_request(request_id: int, *, seen: int | None, by: User) -> Request:
         raise NotFound
     access.require(by, Action.POST_REQUEST, request.school)
     _check_seen("request", request.id, request.version, seen)
+    # Its parts too: a proposal counts copies there without touching the request.
+    db.session.scalars(
+        sa.select(RequestPart)
+        .where(RequestPart.request_id == request.id)
+        .order_by(RequestPart.part)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).all()
     return request
 
 
