@@ -30,6 +30,19 @@
     }
   }
 
+  // Tap, type, Enter: the number that was there is replaced, not added to. A second tap sets the caret.
+  var entered = null;
+  document.addEventListener("focusin", function (event) {
+    if (event.target.matches("[data-count]")) {
+      entered = event.target;
+      entered.select();
+    }
+  });
+  document.addEventListener("click", function (event) {
+    if (event.target === entered) { entered.select(); }
+    entered = null;
+  });
+
   // After a swap that took the focused control away, the focus goes to what replaced it, not to the page.
   document.addEventListener("htmx:afterSettle", function (event) {
     if (event.detail.elt && (event.detail.elt.id === "notices" || event.detail.elt.id === "waiting-count")) { return; }

@@ -24,6 +24,7 @@ from exchange.clock import FrozenClock
 from exchange.config import Settings
 from exchange.db import db
 from exchange.schools.models import User
+from exchange.translations.__main__ import compile_stale
 from exchange.web.unit import Portal
 from tests import databases, factories
 from tests.factories import World
@@ -31,6 +32,11 @@ from tests.factories import World
 ENGINE = os.environ.get("TEST_DATABASE", "sqlite")
 START = datetime(2026, 9, 14, 3, 0, tzinfo=UTC)
 """Monday, ten in the morning in Krasnoyarsk."""
+
+
+def pytest_configure() -> None:
+    """Compile the translations: without them «11 комплектов» would be «комплектов: 11»."""
+    compile_stale()
 
 
 def make_settings(folder: Path, url: str) -> Settings:

@@ -30,6 +30,7 @@ from exchange.matching.models import PlanLine
 from exchange.postings import services as postings
 from exchange.postings.rules import OfferKind, ShortageReason
 from exchange.reserve import services as reserve
+from exchange.reserve.rules import Origin
 from exchange.runs import Run
 from exchange.schools import services as schools
 from exchange.schools.models import District, Holder, User
@@ -126,6 +127,7 @@ class _Season:
         self.ago(21)
         self.publish_a_plan()
         self.walk_the_plan()
+        self.draw_from_the_fund()
         self.ago(4)
         self.do(self.post_the_stories)
         self.clock.set(self.now)
@@ -379,16 +381,17 @@ class _Season:
 
         def buy() -> None:
             for subject, grade, author, sets in bought:
-                textbook = db.session.get_one(Textbook, self.book(subject, grade, author))
-                for part in range(1, textbook.parts + 1):
-                    stock.acquire(
-                        holder=self.holder("ORF"),
-                        edition=catalog.edition_for(textbook.id, 2023, part),
-                        copies=sets,
-                        document=f"Накладная № 118 от 28.08.{self.year - 1}",
-                        by=self.methodist,
-                        clock=self.clock,
-                    )
+                textbook_id = self.book(subject, grade, author)
+                reserve.acquire(
+                    place=self.holder("ORF"),
+                    textbook_id=textbook_id,
+                    year=2023,
+                    copies_by_part=dict.fromkeys(self.parts(textbook_id), sets),
+                    origin=Origin.BUDGET,
+                    document=f"Накладная № 118 от 28.08.{self.year - 1}",
+                    by=self.methodist,
+                    clock=self.clock,
+                )
             reserve.set_floor(
                 self.book("Математика", 5, "Виленкин"),
                 5,
@@ -414,6 +417,39 @@ class _Season:
             due_back=date(self.year + 2, 6, 20),
         )
         self.finish(stored)
+
+    def draw_from_the_fund(self) -> None:
+        """The fund lends physics to a village; chemistry for another is packed and waits to be fetched."""
+        physics, chemistry = self.book("Физика", 7, "Перышкин И.М."), self.book("Химия", 8, "Габриелян")
+        for days, textbook_id, taker, kind, copies, until in (
+            (16, physics, "ELO", Kind.LOAN, 5, State.LENT),
+            (6, chemistry, "OGU", Kind.PERMANENT, 3, State.PACKED),
+        ):
+            self.ago(days)
+            self.walk(self.draw(textbook_id, taker, kind, copies), until)
+
+    def draw(self, textbook_id: int, taker: str, kind: Kind, copies: int) -> int:
+        def work() -> int:
+            balance_id = db.session.scalars(
+                sa.select(Balance.id)
+                .join(Edition, Edition.id == Balance.edition_id)
+                .where(
+                    Balance.holder_id == self.holders["ORF"].id,
+                    Balance.owner_id == self.holders["ORF"].id,
+                    Edition.textbook_id == textbook_id,
+                )
+            ).one()
+            return reserve.give(
+                place=self.holder("ORF"),
+                taker=self.holder(taker),
+                kind=kind,
+                copies={balance_id: copies},
+                due_back=date(self.year + 1, 6, 20) if kind is Kind.LOAN else None,
+                by=self.methodist,
+                clock=self.clock,
+            ).id
+
+        return self.do(work)
 
     def ask(
         self,

@@ -39,7 +39,9 @@ class Plan(Identified):
     figures: Mapped[dict[str, Any]]
     """Coverage, trips and kilometres of the plan, of the best possible and of the baseline; seconds."""
     uncovered: Mapped[list[Any]]
-    """Needs that stay open: ``{request_id, copies, reason, parameters}``."""
+    """Needs that stay open: ``{request_id, missing, part, reasons}``: sets, the part that holds others up,
+    and pairs of msgid and parameters.
+    """
 
     lines: Mapped[list[PlanLine]] = relationship(
         back_populates="plan", order_by="PlanLine.giver_id, PlanLine.taker_id, PlanLine.id"

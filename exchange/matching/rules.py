@@ -609,22 +609,27 @@ WHY: Mapping[Why, str] = {
     Why.LOCKED: "Закреплено методистом: %(copies)s из %(asked)s экз.",
     Why.ROAD_UNKNOWN: "Подходящая книга, дорога не указана: %(copies)s из %(asked)s экз.",
     Why.FUND: "Резервный фонд, у школ таких книг не хватает: %(copies)s из %(asked)s экз., %(km)s км",
-    Why.ONLY: "Единственная школа с такой книгой: %(copies)s из %(asked)s экз., %(km)s км",
-    Why.NEAREST: "Ближайшая школа с такой книгой: %(copies)s из %(asked)s экз., %(km)s км",
+    Why.ONLY: "Единственная школа с подходящей книгой: %(copies)s из %(asked)s экз., %(km)s км",
+    Why.NEAREST: "Ближайшая школа с подходящей книгой: %(copies)s из %(asked)s экз., %(km)s км",
     Why.SAME_TRIP: "Эта поездка нужна и для других книг: %(copies)s из %(asked)s экз., %(km)s км",
     Why.SHARED_OUT: "Книги ближних школ отданы другим: %(copies)s из %(asked)s экз., %(km)s км",
     Why.FEWER_TRIPS: "Так по району меньше поездок: %(copies)s из %(asked)s экз., %(km)s км",
 }
-ALONG = "эта же поездка везёт ещё %(others)s наим."
+ALONG = "этой же поездкой – ещё учебников: %(others)s"
 
 SHORTAGES: Mapping[Shortage, str] = {
-    Shortage.NOBODY: "Не хватает %(missing)s: такой книги никто не отдаёт",
-    Shortage.NOT_LEGAL: "Не хватает %(missing)s: отдают %(refused)s экз., но срок их использования истекает",
-    Shortage.REFUSED: "Не хватает %(missing)s: отдают %(refused)s экз., но они не подходят",
-    Shortage.NOT_ENOUGH: "Не хватает %(missing)s: подходящих во всём районе %(offered)s экз.",
-    Shortage.TAKEN: "Не хватает %(missing)s: из %(offered)s подходящих экз. другим школам нужны %(others)s",
+    Shortage.NOBODY: "Такой книги никто не отдаёт",
+    Shortage.NOT_LEGAL: "Отдают %(refused)s экз., но передать их уже нельзя",
+    Shortage.REFUSED: "Отдают %(refused)s экз., но они не подходят",
+    Shortage.NOT_ENOUGH: "Подходящих во всём районе %(offered)s экз.",
+    Shortage.TAKEN: "Подходящих в районе %(offered)s экз., из них другим школам идёт %(others)s",
 }
-PART = "ч. %(part)s"
+SHORTAGES_BESIDES: Mapping[Shortage, str] = {
+    Shortage.NOT_ENOUGH: "Подходящих во всём районе %(offered)s экз.; прочие книги не подходят",
+    Shortage.TAKEN: "Подходящих в районе %(offered)s экз., из них другим школам идёт %(others)s; "
+    "прочие книги не подходят",
+}
+"""The same where the hard filters keep further copies away, which are then listed."""
 REFUSED = "%(copies)s экз. – %(reason)s"
 
 
@@ -699,25 +704,20 @@ def reasons(problem: Problem, trips: Sequence[Trip]) -> dict[tuple[int, int], tu
 
 
 def explain(uncovered: Uncovered) -> tuple[Sentence, ...]:
-    """Return the clauses that say why a need is not covered; join them with «; »."""
-    clauses = [
-        Sentence(
-            SHORTAGES[uncovered.reason],
-            {
-                "missing": uncovered.missing,
-                "offered": uncovered.offered,
-                "others": uncovered.others,
-                "refused": sum(copies for _, copies in uncovered.refusals),
-            },
-        )
-    ]
-    if uncovered.part:
-        clauses.append(Sentence(PART, {"part": uncovered.part}))
-    clauses += [
+    """Return why a need is not covered: the reason, then after a colon what the hard filters keep away."""
+    reasons = {**SHORTAGES, **SHORTAGES_BESIDES} if uncovered.refusals else SHORTAGES
+    reason = Sentence(
+        reasons[uncovered.reason],
+        {
+            "offered": uncovered.offered,
+            "others": uncovered.others,
+            "refused": sum(copies for _, copies in uncovered.refusals),
+        },
+    )
+    return reason, *(
         Sentence(REFUSED, {"copies": copies, "reason": REFUSALS[refusal]})
         for refusal, copies in uncovered.refusals
-    ]
-    return tuple(clauses)
+    )
 
 
 # --- The worth of a need ----------------------------------------------------------------------------

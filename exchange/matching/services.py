@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.orm import joinedload
+from sqlalchemy.orm.attributes import flag_modified
 
 from exchange import journal, runs
 from exchange.catalog import services as catalog
@@ -30,7 +32,7 @@ from exchange.stock.models import Enrolment, Floor
 from exchange.stock.rules import Condition
 from exchange.transfers import services as transfers
 from exchange.transfers.models import Transfer, TransferLine
-from exchange.transfers.rules import Kind, Party, State, default_due_back
+from exchange.transfers.rules import Kind, Party, State
 
 RUN_KIND = "matching"
 CONDITION_RANK = {Condition.NEW: 2, Condition.GOOD: 1, Condition.FAIR: 0}
@@ -42,7 +44,6 @@ class Origin:
 
     offer_id: int | None
     owner_id: int
-    due_back: date | None
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def gather(district: District, *, clock: Clock, kept: Iterable[PlanLine] = ()) -
     for row in offers:
         kind = Kind(row.kind.value)
         supplies.append(_supply(row.id, row, row.copies, kind, verdicts[row.textbook_id], is_fund=False))
-        origins[row.id] = Origin(row.id, row.holder_id, row.due_back)
+        origins[row.id] = Origin(row.id, row.holder_id)
     for row, copies in _above_floors(fund, _floors(district.id)):
         verdict = verdicts[row.textbook_id]
         # A book in its last year is not worth a permanent transfer; a loan is fine. What is on a school's
@@ -78,7 +79,7 @@ def gather(district: District, *, clock: Clock, kept: Iterable[PlanLine] = ()) -
         kind = Kind.LOAN if lent else Kind.PERMANENT
         # Offers have positive numbers, balances of the fund negative ones: the two cannot be confused.
         supplies.append(_supply(-row.id, row, copies, kind, verdict, is_fund=True))
-        origins[-row.id] = Origin(None, row.owner_id, None)
+        origins[-row.id] = Origin(None, row.owner_id)
 
     kept = list(kept)
     refused = _refusals(district.id)
@@ -127,7 +128,6 @@ def _open_offers(district_id: int, today: date) -> Sequence[Any]:
             Offer.edition_id,
             Offer.kind,
             Offer.condition,
-            Offer.due_back,
             Offer.available_from,
             (Offer.copies - Offer.reserved).label("copies"),
             Edition.textbook_id,
@@ -140,6 +140,8 @@ def _open_offers(district_id: int, today: date) -> Sequence[Any]:
             Offer.state == PostingState.OPEN,
             Offer.expires_on >= today,
             Offer.copies > Offer.reserved,
+            # A loan that would have to be back by today can no longer be lent.
+            sa.or_(Offer.due_back.is_(None), Offer.due_back > today),
         )
     ).all()
 
@@ -198,9 +200,12 @@ def _floors(district_id: int) -> dict[int, int]:
 
 
 def _above_floors(balances: Sequence[Any], floors: Mapping[int, int]) -> Iterable[tuple[Any, int]]:
-    """Yield each balance with what the floor of its title (of each part) leaves of it."""
+    """Yield each balance with what the floor of its title (of each part) leaves of it.
+
+    The oldest editions stay: the newer ones suit more requests.
+    """
     kept: Counter[tuple[int, int]] = Counter()
-    for row in balances:
+    for row in sorted(balances, key=lambda row: (row.year, row.id)):
         still_to_keep = max(0, floors.get(row.textbook_id, 0) - kept[row.textbook_id, row.part])
         held = min(row.copies, still_to_keep)
         kept[row.textbook_id, row.part] += held
@@ -268,14 +273,20 @@ def _enrolment(district_id: int, today: date) -> dict[tuple[int, int], int]:
 
 
 def _refusals(district_id: int) -> defaultdict[int, set[int]]:
-    """Return, by request, the givers that refused it or let it lapse: they are not asked again."""
+    """Return, by request, the givers that refused it, wholly or in part, or let it lapse: they are not asked
+    again. What was withdrawn before the giver had answered says nothing about the giver.
+    """
     found: defaultdict[int, set[int]] = defaultdict(set)
     for request_id, giver_id in db.session.execute(
         sa.select(TransferLine.request_id, Transfer.giver_id)
         .join(Transfer)
         .where(
             Transfer.district_id == district_id,
-            Transfer.state == State.DECLINED,
+            sa.or_(
+                Transfer.state == State.DECLINED,
+                sa.and_(Transfer.state == State.WITHDRAWN, TransferLine.agreed.is_not(None)),
+                TransferLine.agreed < TransferLine.asked,
+            ),
         )
     ):
         if request_id is not None:
@@ -322,30 +333,61 @@ def _with_locks(
 # --- making a plan ---
 
 
-def order(*, by: User, clock: Clock) -> runs.Run:
-    """Ask for a new plan of the person's district; ``runs.submit`` it after the unit of work."""
+def order(*, thorough: bool = False, by: User, clock: Clock) -> runs.Run:
+    """Ask for a new plan of the person's district; ``runs.submit`` it after the unit of work.
+
+    ``thorough`` looks longer for fewer trips. While one is being made, that one is returned: neither a second
+    click nor a colleague starts the same work twice.
+    """
     access.require(by, Action.MATCH)
-    return runs.enter(RUN_KIND, district_id=by.district_id, by_id=by.id, clock=clock, input={})
+    _lock_plans(by.district_id)
+    return working(by.district_id, clock=clock) or runs.enter(
+        RUN_KIND, district_id=by.district_id, by_id=by.id, clock=clock, input={"thorough": thorough}
+    )
+
+
+def working(district_id: int, *, clock: Clock) -> runs.Run | None:
+    """Return the run that is making a plan of the district now, if any."""
+    run = db.session.scalar(
+        sa.select(runs.Run)
+        .where(
+            runs.Run.district_id == district_id,
+            runs.Run.kind == RUN_KIND,
+            runs.Run.state.in_(runs.LIVE),
+        )
+        .order_by(runs.Run.id.desc())
+        .limit(1)
+    )
+    return None if run is None or runs.lost(run, clock=clock) else run
+
+
+def _lock_plans(district_id: int) -> None:
+    """Let nobody else order or store a plan of the district until this unit of work ends."""
+    db.session.execute(sa.select(District.id).where(District.id == district_id).with_for_update())
 
 
 def perform(run: runs.Run, *, clock: Clock) -> dict[str, Any]:
-    """Make the plan a run asks for: read, solve outside any transaction, store. Return its id."""
-    district_id, by_id = run.district_id, run.started_by_id
-    district = db.session.get_one(District, district_id)
+    """Make the plan a run asks for: read, solve outside any transaction, store. Return its id.
+
+    Raises ``Stale`` when somebody changed or published the draft meanwhile.
+    """
+    district_id, by_id, thorough = run.district_id, run.started_by_id, bool(run.input.get("thorough"))
     former = _draft(district_id)
-    gathered = gather(district, clock=clock, kept=former.lines if former else ())
-    former_id = former.id if former else None
+    seen = (former.id, former.version) if former else None
+    gathered = gather(
+        db.session.get_one(District, district_id), clock=clock, kept=former.lines if former else ()
+    )
     db.session.rollback()
     # The optimiser and its numbers are heavy: a server that never matches never loads them.
     from exchange.matching import solver
 
-    result = solver.solve(gathered.problem)
+    result = solver.solve(gathered.problem, effort=solver.NORMAL if thorough else solver.QUICK)
     faults = rules.check(gathered.problem, result)
     if faults:
         raise RuntimeError(f"the plan breaks its promises: {faults[:3]}")
 
     def store() -> int:
-        return _store(district_id, by_id, former_id, gathered, result, clock=clock).id
+        return _store(district_id, by_id, seen, gathered, result, thorough=thorough, clock=clock).id
 
     return {"plan_id": in_unit(store)}
 
@@ -353,13 +395,18 @@ def perform(run: runs.Run, *, clock: Clock) -> dict[str, Any]:
 def _store(
     district_id: int,
     by_id: int,
-    former_id: int | None,
+    seen: tuple[int, int] | None,
     gathered: Gathered,
     result: rules.Result,
     *,
+    thorough: bool,
     clock: Clock,
 ) -> Plan:
-    former = db.session.get(Plan, former_id, with_for_update=True) if former_id else None
+    """Store the result as the district's one draft; ``seen`` is id and version of the one it replaces."""
+    _lock_plans(district_id)
+    former = _draft(district_id, lock=True)
+    if seen != ((former.id, former.version) if former else None):
+        raise Stale("Пока шёл подбор, черновик изменили, опубликовали или заменили. Подберите ещё раз.")
     removed = [line for line in former.lines if line.removed] if former else []
     reasons = rules.reasons(gathered.problem, result.trips)
     plan = Plan(
@@ -367,11 +414,12 @@ def _store(
         state=PlanState.DRAFT,
         created_at=clock.now(),
         created_by_id=by_id,
-        figures=_figures(gathered.problem, result),
+        figures=_figures(gathered.problem, result, thorough=thorough),
         uncovered=[
             {
                 "request_id": item.need_id,
                 "missing": item.missing,
+                "part": item.part,
                 "reasons": [[s.message, dict(s.parameters)] for s in rules.explain(item)],
             }
             for item in result.uncovered
@@ -412,7 +460,7 @@ def _store(
                 reason=line.reason,
             )
         )
-    if former is not None and former.state is PlanState.DRAFT:
+    if former is not None:
         former.state = PlanState.DISCARDED
     db.session.flush()
     journal.record(
@@ -428,15 +476,15 @@ def _store(
     return plan
 
 
-def _figures(problem: rules.Problem, result: rules.Result) -> dict[str, Any]:
+def _figures(problem: rules.Problem, result: rules.Result, *, thorough: bool) -> dict[str, Any]:
     asked = sum(size.size for need in problem.needs for size in rules.layers(need))
     figures: dict[str, Any] = {
         "asked": asked,
         "weight": result.figures.weight,
         "best_weight": result.best_possible,
         "seconds": round(result.seconds, 2),
-        "offered": sum(supply.copies for supply in problem.supplies),
-        "trips_bound": next((p.bound for p in result.passes if p.name == "trips"), 0),
+        "thorough": thorough,
+        "trips_bound": next(p.bound for p in result.passes if p.name == "trips"),
         "optimal": {p.name: p.optimal for p in result.passes},
     }
     for name, of in (("plan", result.figures), ("baseline", result.baseline)):
@@ -454,13 +502,11 @@ def _figures(problem: rules.Problem, result: rules.Result) -> dict[str, Any]:
 # --- changing and publishing a draft ---
 
 
-def _draft(district_id: int) -> Plan | None:
-    return db.session.scalar(
-        sa.select(Plan)
-        .where(Plan.district_id == district_id, Plan.state == PlanState.DRAFT)
-        .order_by(Plan.id.desc())
-        .limit(1)
-    )
+def _draft(district_id: int, *, lock: bool = False) -> Plan | None:
+    query = sa.select(Plan).where(Plan.district_id == district_id, Plan.state == PlanState.DRAFT)
+    if lock:
+        query = query.with_for_update().execution_options(populate_existing=True)
+    return db.session.scalar(query)
 
 
 def plan_of(plan_id: int, *, by: User, lock: bool = False) -> Plan:
@@ -484,20 +530,39 @@ def _open_draft(plan_id: int, *, seen: int | None, by: User) -> Plan:
 def mark_line(line_id: int, mark: str, *, by: User, clock: Clock) -> PlanLine:
     """Lock a line of a draft (``mark`` «lock»), let it go («free»), take it out («remove»), put it back
     («restore»). Repeating changes nothing.
+
+    The lines of the same giver for the same request go with it: the parts of a textbook travel together, and
+    the next plan asks this giver for all of them or for none.
     """
     access.require(by, Action.MATCH)
-    line = db.session.get(PlanLine, line_id)
-    if line is None:
+    # Only the address before the lock: what somebody else changes meanwhile must not be read too early.
+    plan_id = db.session.scalar(sa.select(PlanLine.plan_id).where(PlanLine.id == line_id))
+    if plan_id is None:
         raise NotFound
-    plan = _open_draft(line.plan_id, seen=None, by=by)
+    plan = _open_draft(plan_id, seen=None, by=by)
+    line = db.session.get_one(PlanLine, line_id, populate_existing=True)
     locked, removed = {
         "lock": (True, False),
         "free": (False, False),
         "remove": (False, True),
         "restore": (False, False),
     }[mark]
-    if (line.locked, line.removed) != (locked, removed):
-        line.locked, line.removed = locked, removed
+    together = db.session.scalars(
+        sa.select(PlanLine)
+        .where(
+            PlanLine.plan_id == plan.id,
+            PlanLine.request_id == line.request_id,
+            PlanLine.giver_id == line.giver_id,
+            sa.or_(PlanLine.locked != locked, PlanLine.removed != removed),
+        )
+        .order_by(PlanLine.id)
+        .execution_options(populate_existing=True)
+    ).all()
+    if together:
+        for other in together:
+            other.locked, other.removed = locked, removed
+        # A page that shows the plan without this must not publish it.
+        flag_modified(plan, "state")
         db.session.flush()
         journal.record(
             "plan",
@@ -508,16 +573,16 @@ def mark_line(line_id: int, mark: str, *, by: User, clock: Clock) -> PlanLine:
             district_id=plan.district_id,
             giver=line.giver.short_name,
             taker=line.taker.short_name,
-            copies=line.copies,
+            copies=sum(other.copies for other in together),
         )
     return line
 
 
 _MARKS = {
-    "lock": "Строка закреплена: %(giver)s – %(taker)s, %(copies)s экз.",
-    "free": "Строка откреплена: %(giver)s – %(taker)s, %(copies)s экз.",
-    "remove": "Строка убрана: %(giver)s – %(taker)s, %(copies)s экз.",
-    "restore": "Строка возвращена: %(giver)s – %(taker)s, %(copies)s экз.",
+    "lock": "Закреплено: %(giver)s – %(taker)s, %(copies)s экз.",
+    "free": "Откреплено: %(giver)s – %(taker)s, %(copies)s экз.",
+    "remove": "Убрано: %(giver)s – %(taker)s, %(copies)s экз.",
+    "restore": "Возвращено: %(giver)s – %(taker)s, %(copies)s экз.",
 }
 
 
@@ -531,43 +596,47 @@ def discard(plan_id: int, *, seen: int | None, by: User, clock: Clock) -> Plan:
 
 
 @dataclass(frozen=True)
+class Failure:
+    """Lines of a plan that could not be proposed any more, and why."""
+
+    giver: str
+    taker: str
+    title: str
+    error: DomainError
+
+
+@dataclass(frozen=True)
 class Published:
-    """What publishing came to: the transfers made, and the trips that could not be, each with its reason."""
+    """What publishing came to: the transfers made, and what could not be."""
 
     transfers: tuple[Transfer, ...]
-    failures: tuple[tuple[str, str, DomainError], ...]
-    """Giver, taker, reason."""
+    failures: tuple[Failure, ...]
 
 
 def publish(plan_id: int, *, seen: int | None, by: User, clock: Clock) -> Published:
     """Turn the lines of a draft into proposals, one transfer a trip and kind, as previewed.
 
-    A trip that has become impossible since (somebody took the copies, withdrew the request) is left out
-    and named; the others are made. What the fund gives is agreed at once: the methodist speaks for it.
+    What has become impossible since (somebody took the copies, withdrew the request) is left out and named,
+    with all the parts of that textbook; the rest of the trip and the other trips are made. What the fund
+    gives is agreed at once: the methodist speaks for it. Raises ``WrongMoment`` when nothing could be made.
     """
     plan = _open_draft(plan_id, seen=seen, by=by)
-    district = db.session.get_one(District, plan.district_id)
     trips: defaultdict[tuple[int, int, Kind], list[PlanLine]] = defaultdict(list)
-    for line in plan.lines:
-        if not line.removed:
-            trips[line.giver_id, line.taker_id, line.kind].append(line)
+    for line in _lines_to_publish(plan):
+        trips[line.giver_id, line.taker_id, line.kind].append(line)
     if not trips:
         raise WrongMoment("В плане не осталось ни одной строки: публиковать нечего.")
     made: list[Transfer] = []
-    failures: list[tuple[str, str, DomainError]] = []
-    for (_, _, kind), lines in sorted(trips.items(), key=lambda item: (*item[0][:2], item[0][2].value)):
-        giver, taker = lines[0].giver, lines[0].taker
-        try:
-            with db.session.begin_nested():
-                made.append(
-                    _propose(
-                        giver, taker, kind, lines, _due_back(kind, lines, district, clock), by=by, clock=clock
-                    )
-                )
-        except DomainError as error:
-            failures.append((giver.short_name, taker.short_name, error))
+    failures: list[Failure] = []
+    for _, lines in sorted(trips.items(), key=lambda item: (*item[0][:2], item[0][2].value)):
+        transfer, failed = _propose_possible(lines, by=by, clock=clock)
+        if transfer is not None:
+            made.append(transfer)
+        failures += failed
     if not made:
-        raise failures[0][2]
+        raise WrongMoment(
+            "Ничего из этого плана уже не выйдет: книги разобрали или заявки отозвали. Подберите заново."
+        )
     plan.state = PlanState.PUBLISHED
     plan.published_at = clock.now()
     db.session.flush()
@@ -584,20 +653,66 @@ def publish(plan_id: int, *, seen: int | None, by: User, clock: Clock) -> Publis
     return Published(tuple(made), tuple(failures))
 
 
-def _propose(
-    giver: Holder,
-    taker: Holder,
-    kind: Kind,
-    lines: Sequence[PlanLine],
-    due_back: date | None,
-    *,
-    by: User,
-    clock: Clock,
-) -> Transfer:
+def _lines_to_publish(plan: Plan) -> Sequence[PlanLine]:
+    return db.session.scalars(
+        sa.select(PlanLine)
+        .options(
+            joinedload(PlanLine.giver),
+            joinedload(PlanLine.taker),
+            joinedload(PlanLine.edition).joinedload(Edition.textbook),
+        )
+        .where(PlanLine.plan_id == plan.id, PlanLine.removed.is_(False))
+        .order_by(PlanLine.id)
+        .execution_options(populate_existing=True)
+    ).all()
+
+
+def _propose_possible(
+    lines: Sequence[PlanLine], *, by: User, clock: Clock
+) -> tuple[Transfer | None, list[Failure]]:
+    """Propose the lines of one transfer; where that cannot be, as many of its requests as can."""
+    try:
+        with db.session.begin_nested():
+            return _propose(lines, by=by, clock=clock), []
+    except DomainError as error:
+        by_request: defaultdict[int, list[PlanLine]] = defaultdict(list)
+        for line in lines:
+            by_request[line.request_id].append(line)
+        if len(by_request) == 1:
+            return None, [_failure(lines, error)]
+    possible: list[PlanLine] = []
+    failures = []
+    for together in by_request.values():
+        trial = db.session.begin_nested()
+        try:
+            _propose(together, by=by, clock=clock)
+        except DomainError as error:
+            failures.append(_failure(together, error))
+        else:
+            possible += together
+        finally:
+            trial.rollback()
+    if not possible:
+        return None, failures
+    try:
+        with db.session.begin_nested():
+            return _propose(possible, by=by, clock=clock), failures
+    except DomainError as error:
+        # Each could be, but not together: two lines want the same last copies.
+        return None, [*failures, _failure(possible, error)]
+
+
+def _failure(lines: Sequence[PlanLine], error: DomainError) -> Failure:
+    titles = {line.edition.textbook.title: None for line in lines}
+    return Failure(lines[0].giver.short_name, lines[0].taker.short_name, ", ".join(titles), error)
+
+
+def _propose(lines: Sequence[PlanLine], *, by: User, clock: Clock) -> Transfer:
+    giver = lines[0].giver
     transfer = transfers.propose(
         giver=giver,
-        taker=taker,
-        kind=kind,
+        taker=lines[0].taker,
+        kind=lines[0].kind,
         lines=[
             transfers.NewLine(
                 edition_id=line.edition_id,
@@ -612,25 +727,8 @@ def _propose(
         proposed_by=Party.METHODIST,
         by=by,
         clock=clock,
-        due_back=due_back,
         plan_id=lines[0].plan_id,
     )
     if giver.kind is HolderKind.FUND:
-        transfers.agree(
-            transfer.id, {line.id: line.asked for line in transfer.lines}, seen=None, by=by, clock=clock
-        )
+        transfers.agree(transfer.id, {}, by=by, clock=clock)
     return transfer
-
-
-def _due_back(kind: Kind, lines: Sequence[PlanLine], district: District, clock: Clock) -> date | None:
-    """Return the day a loan comes back: the earliest its givers named, else the usual one."""
-    if kind is not Kind.LOAN:
-        return None
-    today = clock.today(district.timezone)
-    offer_ids = [line.offer_id for line in lines if line.offer_id is not None]
-    named = db.session.scalar(
-        sa.select(sa.func.min(Offer.due_back)).where(
-            Offer.id.in_(offer_ids), Offer.due_back > today + timedelta(days=1)
-        )
-    )
-    return named or default_due_back(today)

@@ -13,6 +13,7 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 
 from exchange import runs
+from exchange.catalog import services as catalog
 from exchange.catalog.models import Edition, Textbook
 from exchange.db import db, in_unit
 from exchange.errors import NotFound
@@ -25,7 +26,7 @@ from exchange.schools.models import Holder
 from exchange.schools.rules import Action, HolderKind
 from exchange.schools.views import clock
 from exchange.transfers.models import Transfer
-from exchange.transfers.rules import KIND_NAMES
+from exchange.transfers.rules import KIND_NAMES, STATE_NAMES, STATE_TONES
 from exchange.web.charts import Bar, bar_chart
 from exchange.web.export import export
 from exchange.web.formats import format_number
@@ -40,6 +41,11 @@ PLAN_STATE_NAMES: Mapping[PlanState, tuple[str, str]] = {
     PlanState.DISCARDED: ("заменён или отброшен", "mute"),
 }
 STOP_POLLING = 286
+LINES_ON_PAGE = 60
+SHORTAGES_ON_PAGE = 50
+CHART_IN_CARD = 240
+SHORTAGES_BESIDE = 15
+"""So many needs that stay open are shown below the trips; all of them have a page of their own."""
 
 
 def init_matching(app: Flask) -> None:
@@ -49,13 +55,14 @@ def init_matching(app: Flask) -> None:
 
 @dataclass(frozen=True)
 class Trip:
-    """Lines of a plan from one giver to one taker."""
+    """Lines of a plan from one giver to one taker, and the transfers they have become."""
 
     giver: str
     taker: str
     giver_is_fund: bool
     km: float
     lines: Sequence[Any]
+    transfers: Sequence[Any]
 
     @property
     def copies(self) -> int:
@@ -74,16 +81,7 @@ def index() -> Response:
         .order_by(Plan.id.desc())
         .limit(50)
     ).all()
-    working = db.session.scalar(
-        sa.select(Run.id)
-        .where(
-            Run.district_id == by.district_id,
-            Run.kind == services.RUN_KIND,
-            Run.state.in_(runs.LIVE),
-            Run.created_at > clock().now() - runs.LEASE,
-        )
-        .order_by(Run.id.desc())
-    )
+    working = services.working(by.district_id, clock=clock())
     return page("matching/index.html", plans=plans, states=PLAN_STATE_NAMES, working=working)
 
 
@@ -91,7 +89,8 @@ def index() -> Response:
 @outside_unit
 def create() -> Response:
     """Order a new plan; it is made outside the write transaction."""
-    run_id = in_unit(lambda: services.order(by=access.current(), clock=clock()).id)
+    thorough = bool(request.form.get("thorough"))
+    run_id = in_unit(lambda: services.order(thorough=thorough, by=access.current(), clock=clock()).id)
     runs.submit(run_id)
     return done(url_for("matching.progress", run_id=run_id))
 
@@ -124,18 +123,32 @@ def show(plan_id: int) -> Response:
     """Show a plan by trip, what stays uncovered and why, and how good it is."""
     by = access.current()
     plan = services.plan_of(plan_id, by=by)
+    shortages = request.args.get("show") == "uncovered"
     if format_ := request.args.get("format"):
-        return _export(plan, format_)
+        return _export_uncovered(plan, format_) if shortages else _export(plan, format_)
+    if shortages:
+        return _show_uncovered(plan)
     return page("matching/show.html", "plan", **_context(plan))
 
 
 @bp.post("/plans/lines/<int:line_id>/<any(lock,free,remove,restore):mark>")
+@outside_unit
 def mark(line_id: int, mark: str) -> Response:
-    """Lock a line, let it go, take it out or put it back."""
-    line = services.mark_line(line_id, mark, by=access.current(), clock=clock())
+    """Lock a line, let it go, take it out or put it back.
+
+    The buttons of all lines share one form and so one action key, which would refuse the second button:
+    hence the unit of its own. Repeating a mark changes nothing, so it needs no key.
+    """
+    by = access.current()
+
+    def work() -> int:
+        return services.mark_line(line_id, mark, by=by, clock=clock()).plan_id
+
+    plan_id = in_unit(work)
     if not wants_fragment():
-        return done(f"{url_for('matching.show', plan_id=line.plan_id)}#line-{line.id}")
-    return page("matching/show.html", "plan", **_context(line.plan))
+        address = url_for("matching.show", plan_id=plan_id, page=request.args.get("page"))
+        return done(f"{address}#line-{line_id}")
+    return page("matching/show.html", "plan", **_context(services.plan_of(plan_id, by=access.current())))
 
 
 @bp.post("/plans/<int:plan_id>/publish")
@@ -148,11 +161,16 @@ def publish(plan_id: int) -> Response:
         "Опубликовано: %(num)d передач предложено школам.",
         count,
     )
-    for giver, taker, error in result.failures:
+    for failure in result.failures:
         message += " " + _(
-            "%(giver)s → %(taker)s не вышло: %(why)s", giver=giver, taker=taker, why=text_of(error)
+            "Не вышло: %(giver)s → %(taker)s, «%(title)s». %(why)s",
+            giver=failure.giver,
+            taker=failure.taker,
+            title=failure.title,
+            why=text_of(failure.error),
         )
-    return done(url_for("matching.show", plan_id=plan_id), message)
+    address = url_for("matching.show", plan_id=plan_id)
+    return done(address, message, category="warning" if result.failures else "success")
 
 
 @bp.post("/plans/<int:plan_id>/discard")
@@ -185,6 +203,7 @@ def _lines(plan: Plan) -> Sequence[Any]:
             Textbook.authors,
             Textbook.grade_from,
             Textbook.grade_to,
+            Textbook.level,
             Textbook.publisher,
             Textbook.parts,
         )
@@ -193,64 +212,123 @@ def _lines(plan: Plan) -> Sequence[Any]:
         .join(Edition, Edition.id == PlanLine.edition_id)
         .join(Textbook, Textbook.id == Edition.textbook_id)
         .where(PlanLine.plan_id == plan.id)
-        .order_by(giver.short_name, taker.short_name, PlanLine.removed, Textbook.sort_key, Edition.part)
+        .order_by(
+            giver.short_name, taker.short_name, Textbook.sort_key, Edition.part, Edition.year, PlanLine.id
+        )
     ).all()
 
 
-def _trips(lines: Sequence[Any]) -> list[Trip]:
+def _trips(lines: Sequence[Any], transfers: Sequence[Any]) -> list[Trip]:
     grouped: defaultdict[tuple[int, int], list[Any]] = defaultdict(list)
     for line in lines:
         grouped[line.giver_id, line.taker_id].append(line)
+    made: defaultdict[tuple[int, int], list[Any]] = defaultdict(list)
+    for transfer in transfers:
+        if not transfer.previous_id:
+            made[transfer.giver_id, transfer.taker_id].append(transfer)
     return [
-        Trip(of[0].giver, of[0].taker, of[0].giver_kind is HolderKind.FUND, of[0].km, of)
-        for of in grouped.values()
+        Trip(of[0].giver, of[0].taker, of[0].giver_kind is HolderKind.FUND, of[0].km, of, made[pair])
+        for pair, of in grouped.items()
     ]
+
+
+def pages_of(trips: Sequence[Trip], most: int) -> list[list[Trip]]:
+    """Split trips into pages of about ``most`` lines; no trip is torn apart."""
+    pages: list[list[Trip]] = [[]]
+    room = most
+    for trip in trips:
+        if pages[-1] and len(trip.lines) > room:
+            pages.append([])
+            room = most
+        pages[-1].append(trip)
+        room -= len(trip.lines)
+    return pages
+
+
+def _page_number(count: int) -> int:
+    """Return the page asked for, the last one where there are fewer (lines may have been taken out)."""
+    text = request.args.get("page", "")
+    return min(max(1, int(text) if text.isdecimal() and len(text) < 10 else 1), max(1, count))
+
+
+def _transfers(plan: Plan) -> Sequence[Any]:
+    return db.session.execute(
+        sa.select(
+            Transfer.id,
+            Transfer.giver_id,
+            Transfer.taker_id,
+            Transfer.kind,
+            Transfer.state,
+            Transfer.previous_id,
+        )
+        .where(Transfer.plan_id == plan.id)
+        .order_by(Transfer.id)
+    ).all()
 
 
 def _context(plan: Plan) -> dict[str, Any]:
     lines = _lines(plan)
-    trips = _trips(lines)
+    made = _transfers(plan) if plan.is_published else []
+    pages = pages_of(_trips(lines, made), LINES_ON_PAGE)
+    number = _page_number(len(pages))
+    trips = pages[number - 1]
+    uncovered = _uncovered(plan, limit=SHORTAGES_BESIDE)
+    shown = {line.textbook_id for trip in trips for line in trip.lines}
     figures = plan.figures
-    asked = figures["asked"]
-    made = (
-        db.session.scalar(sa.select(sa.func.count()).select_from(Transfer).where(Transfer.plan_id == plan.id))
-        if plan.is_published
-        else 0
-    )
     return {
         "plan": plan,
         "is_draft": plan.is_draft,
         "state": PLAN_STATE_NAMES[plan.state],
-        "trips": [trip for trip in trips if trip.copies],
-        "taken_out": [line for line in lines if line.removed],
-        "removed": sum(line.removed for line in lines),
-        "locked": sum(line.locked for line in lines),
-        "figures": figures,
-        "share": figures["plan"]["sets"] / asked if asked else None,
-        "uncovered": _uncovered(plan),
-        "transfers": made,
-        "kinds": KIND_NAMES,
-        "chart": bar_chart(
-            [
-                Bar(name, value, format_number(value))
-                for name, value in (
-                    (_("По плану"), figures["plan"]["trips"]),
-                    (_("К ближайшему"), figures["baseline"]["trips"]),
-                )
-            ],
-            name="trips",
-            title=_("Поездок: по плану и если ездить к ближайшей школе"),
-            description=_(
-                "По плану поездок %(plan)s, к ближайшей школе %(baseline)s",
-                plan=figures["plan"]["trips"],
-                baseline=figures["baseline"]["trips"],
-            ),
+        "trips": trips,
+        "any_left": any(not line.removed for line in lines),
+        "number": number,
+        "pages": len(pages),
+        "verdicts": catalog.verdicts(
+            shown | {item["book"].textbook_id for item in uncovered},
+            clock().today(access.current().district.timezone),
         ),
+        "removed": any(line.removed for line in lines),
+        "locked": any(line.locked for line in lines),
+        "figures": figures,
+        "uncovered": uncovered,
+        "transfers": len(made),
+        "kinds": KIND_NAMES,
+        "state_names": STATE_NAMES,
+        "state_tones": STATE_TONES,
+        "charts": _charts(figures),
     }
 
 
-def _uncovered(plan: Plan) -> list[dict[str, Any]]:
-    ids = [item["request_id"] for item in plan.uncovered]
+def _charts(figures: Mapping[str, Any]) -> list[Any]:
+    """Draw what the plan reaches beside what going to the nearest school would."""
+    return [
+        bar_chart(
+            [
+                Bar(_("По плану"), figures["plan"][name], format_number(figures["plan"][name])),
+                Bar(_("К ближайшему"), figures["baseline"][name], format_number(figures["baseline"][name])),
+            ],
+            name=name.replace("_", "-"),
+            title=title,
+            description=_(
+                "По плану %(plan)s, если ездить к ближайшему – %(baseline)s",
+                plan=format_number(figures["plan"][name]),
+                baseline=format_number(figures["baseline"][name]),
+            ),
+            maximum=maximum,
+            width=CHART_IN_CARD,
+        )
+        for name, title, maximum in (
+            ("sets", _("Закрыто комплектов"), figures["asked"]),
+            ("trips", _("Поездок"), None),
+            ("trip_km", _("Дорога, км"), None),
+        )
+    ]
+
+
+def _uncovered(plan: Plan, *, limit: int | None = None, offset: int = 0) -> list[dict[str, Any]]:
+    """Return what stays uncovered, the largest shortages first, with the reason as a sentence."""
+    largest = sorted(plan.uncovered, key=lambda item: (-item["missing"], item["request_id"]))
+    shown = largest[offset : None if limit is None else offset + limit]
     books = {
         row.id: row
         for row in db.session.execute(
@@ -262,22 +340,75 @@ def _uncovered(plan: Plan) -> list[dict[str, Any]]:
                 Textbook.authors,
                 Textbook.grade_from,
                 Textbook.grade_to,
+                Textbook.level,
                 Textbook.publisher,
+                Textbook.parts,
             )
             .join(Holder, Holder.id == Request.school_id)
             .join(Textbook, Textbook.id == Request.textbook_id)
-            .where(Request.id.in_(ids))
+            .where(Request.id.in_([item["request_id"] for item in shown]))
         )
     }
     return [
         {
             "book": books[item["request_id"]],
             "missing": item["missing"],
-            "why": "; ".join(_(message, **parameters) for message, parameters in item["reasons"]),
+            "why": _why(item, books[item["request_id"]].parts),
         }
-        for item in plan.uncovered
-        if item["request_id"] in books
+        for item in shown
     ]
+
+
+def _why(item: Mapping[str, Any], parts: int) -> str:
+    first, *kept_away = (
+        _(message, **{k: _(v) if isinstance(v, str) else v for k, v in parameters.items()})
+        for message, parameters in item["reasons"]
+    )
+    said = f"{first}: {'; '.join(kept_away)}" if kept_away else first
+    if parts > 1:
+        said = _("Дело за частью %(part)s. %(why)s", part=item["part"], why=said)
+    return said if said.endswith(".") else f"{said}."
+
+
+def _show_uncovered(plan: Plan) -> Response:
+    pages = -(-len(plan.uncovered) // SHORTAGES_ON_PAGE)
+    number = _page_number(pages)
+    items = _uncovered(plan, limit=SHORTAGES_ON_PAGE, offset=(number - 1) * SHORTAGES_ON_PAGE)
+    return page(
+        "matching/uncovered.html",
+        plan=plan,
+        uncovered=items,
+        number=number,
+        pages=pages,
+        verdicts=catalog.verdicts(
+            {item["book"].textbook_id for item in items},
+            clock().today(access.current().district.timezone),
+        ),
+    )
+
+
+def _export_uncovered(plan: Plan, format_: str) -> Response:
+    """Return what the district itself cannot cover: what is left to buy."""
+    columns = (
+        _("Школа"),
+        _("Автор, наименование"),
+        _("Класс"),
+        _("Издательство"),
+        _("Не хватает комплектов"),
+        _("Почему"),
+    )
+    rows = [
+        (
+            item["book"].school,
+            f"{item['book'].authors}. {item['book'].title}",
+            grades(item["book"]),
+            item["book"].publisher,
+            item["missing"],
+            item["why"],
+        )
+        for item in _uncovered(plan)
+    ]
+    return export(format_, _("Непокрытая потребность, план %(number)s", number=plan.id), columns, rows)
 
 
 def _export(plan: Plan, format_: str) -> Response:

@@ -48,8 +48,8 @@ class State(StrEnum):
 
 STATE_NAMES = {
     State.PROPOSED: "предложена",
-    State.AGREED: "отдающая школа согласна",
-    State.ACCEPTED: "обе школы согласны",
+    State.AGREED: "отдающая сторона согласна",
+    State.ACCEPTED: "обе стороны согласны",
     State.APPROVED: "утверждена",
     State.PACKED: "собрана",
     State.SHIPPED: "в пути",
@@ -337,8 +337,8 @@ class Bearer(StrEnum):
 
 
 BEARER_NAMES = {
-    Bearer.GIVER: "отдающая школа",
-    Bearer.TAKER: "принимающая школа",
+    Bearer.GIVER: "отдающая сторона",
+    Bearer.TAKER: "принимающая сторона",
     Bearer.NOBODY: "никто (списать по акту)",
 }
 
@@ -633,6 +633,13 @@ def progress(kind: Kind, state: State) -> list[Stage]:
     at = {State.DISPUTED: State.SHIPPED, State.SETTLED: State.LENT}.get(state, state)
     index = [stage for stage, _ in stages].index(at)
     return [Stage(word, done=i <= index, now=i == index) for i, (_, word) in enumerate(stages)]
+
+
+def title_with_grades(title: str, first: int | None, last: int | None) -> str:
+    """Return «География, 5–6 кл.»; a book for no grade in particular keeps its title alone."""
+    if first is None:
+        return title
+    return f"{title}, {first} кл." if last in (None, first) else f"{title}, {first}–{last} кл."
 
 
 class Place(StrEnum):

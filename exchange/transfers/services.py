@@ -278,7 +278,7 @@ def ask_fund(
     by: User,
     clock: Clock,
 ) -> Transfer:
-    """Ask a storage place of the fund for copies: its own, then for a loan those on a school's balance."""
+    """Ask a storage place of the fund for copies: its own first, then (on loan) a school's."""
     lines: list[NewLine] = []
     left = copies
     for owner_id, free in fund_free(fund, edition):
@@ -1396,7 +1396,7 @@ def _rows(
 
 
 def _about(transfer_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
-    """Return copies, number of books and one title of each transfer."""
+    """Return copies, number of books and the first book of each transfer."""
     number = sa.case(
         (TransferLine.shipped > 0, TransferLine.shipped),
         else_=sa.func.coalesce(TransferLine.agreed, TransferLine.asked),
@@ -1404,28 +1404,41 @@ def _about(transfer_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
     rows = db.session.execute(
         sa.select(
             TransferLine.transfer_id,
-            sa.func.sum(number).label("copies"),
-            sa.func.count(sa.distinct(Edition.textbook_id)).label("books"),
-            sa.func.min(Textbook.title).label("title"),
+            number.label("copies"),
+            Textbook.id,
+            Textbook.title,
+            Textbook.grade_from,
+            Textbook.grade_to,
         )
         .join(Edition, Edition.id == TransferLine.edition_id)
         .join(Textbook, Textbook.id == Edition.textbook_id)
         .where(TransferLine.transfer_id.in_(transfer_ids))
-        .group_by(TransferLine.transfer_id)
+        .order_by(TransferLine.id)
     )
+    lines: defaultdict[int, list[Any]] = defaultdict(list)
+    for row in rows:
+        lines[row.transfer_id].append(row)
     return {
-        row.transfer_id: {"copies": int(row.copies), "books": row.books, "title": row.title} for row in rows
+        transfer_id: {
+            "copies": sum(row.copies for row in found),
+            "books": len({row.id for row in found}),
+            "title": rules.title_with_grades(found[0].title, found[0].grade_from, found[0].grade_to),
+        }
+        for transfer_id, found in lines.items()
     }
 
 
 @dataclass(frozen=True)
 class Filter:
-    """What a list of transfers is narrowed to. ``school_id``: either side."""
+    """What a list of transfers is narrowed to. ``school_id``: either side; ``plan_id``: proposals of that
+    plan and those that took over a refused one.
+    """
 
     group: rules.Group | None = None
     school_id: int | None = None
     kind: Kind | None = None
     direction: Direction | None = None
+    plan_id: int | None = None
 
 
 def listing(wanted: Filter, *, by: User, limit: int | None = None, offset: int = 0) -> tuple[list[Row], int]:
@@ -1447,6 +1460,8 @@ def listing(wanted: Filter, *, by: User, limit: int | None = None, offset: int =
         )
     if wanted.kind is not None:
         conditions.append(Transfer.kind == wanted.kind)
+    if wanted.plan_id is not None:
+        conditions.append(Transfer.plan_id == wanted.plan_id)
     condition = sa.and_(*conditions)
     total = db.session.scalar(sa.select(sa.func.count()).select_from(Transfer).where(condition)) or 0
     rows = _rows(

@@ -80,6 +80,7 @@ def index() -> Response:
         school_id=_number("school"),
         kind=_chosen(Kind, "kind"),
         direction=_chosen(rules.Direction, "direction"),
+        plan_id=_number("plan"),
     )
     if format_ := request.args.get("format"):
         rows, _total = services.listing(wanted, by=by)
@@ -314,10 +315,21 @@ def _show(transfer: Transfer, *, by: User, failed: StepForm | None = None) -> Re
         deliveries=services.deliveries(transfer),
         disputed=rules.was_disputed(line.counts for line in transfer.lines),
         bearers=rules.BEARER_NAMES,
+        previous=_previous(transfer, by=by),
         floor_asked=transfer.giver.kind is HolderKind.FUND,
         rules=rules,
         StepName=StepName,
     )
+
+
+def _previous(transfer: Transfer, *, by: User) -> int | None:
+    """Return the refused transfer that this one stands for; its taker sees it, its new giver does not."""
+    if transfer.previous_id is None:
+        return None
+    try:
+        return services.visible(transfer.previous_id, by=by).id
+    except NotFound:
+        return None
 
 
 @dataclass(frozen=True)
@@ -551,6 +563,9 @@ def act(transfer_id: int) -> Response:
         "transfers/act.html",
         transfer=transfer,
         owners=_owners(transfer),
+        approved_on=services.local_day(transfer.approved_at, transfer.giver.district.timezone)
+        if transfer.approved_at
+        else None,
         lines=[line for line in transfer.lines if line.copies],
         conditions=CONDITION_NAMES,
         rules=rules,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -83,16 +84,41 @@ def update(language: str) -> None:
     kept.obsolete.clear()
     # The same texts give the same file, whatever the day.
     kept.creation_date = created
+    write(language, kept)
+
+
+def write(language: str, kept: Catalog) -> None:
+    """Write a language's file and what is compiled from it."""
     path = file_of(language)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
         write_po(file, kept, width=100, sort_output=True, ignore_obsolete=True, include_lineno=False)
-    with path.with_suffix(".mo").open("wb") as file:
+    _compile(language, kept)
+
+
+def compile_stale() -> None:
+    """Compile the languages whose file is newer than what was compiled from it."""
+    for language in LANGUAGES:
+        source = file_of(language)
+        compiled = source.with_suffix(".mo")
+        if not compiled.exists() or compiled.stat().st_mtime < source.stat().st_mtime:
+            _compile(language, read(language))
+
+
+def _compile(language: str, kept: Catalog) -> None:
+    compiled = file_of(language).with_suffix(".mo")
+    # Several processes may do this at once: each writes its own file and puts it in place whole.
+    unfinished = compiled.with_suffix(f".{os.getpid()}")
+    with unfinished.open("wb") as file:
         write_mo(file, kept)
+    unfinished.replace(compiled)
 
 
 def main() -> None:
-    """Update every language; the exit code is 1 when a translation is missing."""
+    """Update every language; the exit code is 1 when a translation is missing. «compile» only compiles."""
+    if sys.argv[1:] == ["compile"]:
+        compile_stale()
+        return
     incomplete = False
     for language in LANGUAGES:
         update(language)

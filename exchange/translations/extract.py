@@ -1,8 +1,9 @@
 """Finds the texts of the interface in the code.
 
 A message may stand far from where it is translated: an error class carries it, a table of rules names it.
-So every literal with a Cyrillic letter counts, wherever it stands, unless it is a docstring or a part of
-an f-string (which is never translated).
+So every literal with a Cyrillic letter counts, wherever it stands, unless it is a docstring, a part of an
+f-string (which is never translated) or a regular expression. An importer knows many words of foreign files;
+of its literals only sentences count, and what it calls the columns of its report.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from jinja2.ext import babel_extract
 
 ROOT = Path(__file__).resolve().parents[2]
 CYRILLIC = re.compile("[А-Яа-яЁё]")
+_PATTERN = re.compile(r"\\[bdsSwW]|\(\?|\[[^\]]*-[^\]]*\]")
+"""What only a regular expression contains."""
 PLURALS = frozenset({"ngettext", "lazy_ngettext", "_n"})
 NOT_SHOWN = ("cli.py", "migrations/", "demo/", "translations/")
 """Parts of the package whose texts no page shows: the command line speaks Russian only."""
@@ -46,6 +49,20 @@ def of_code(source: str) -> Iterator[Found]:
             yield node.lineno, str(node.value)
 
 
+def of_importer(source: str) -> Iterator[Found]:
+    """Yield the messages of a module that reads foreign files: what it says, not what it looks for."""
+    headers = {
+        part.value
+        for node in ast.parse(source).body
+        if isinstance(node, ast.Assign | ast.AnnAssign) and "REPORT" in ast.unparse(node).partition("=")[0]
+        for part in ast.walk(node)
+        if isinstance(part, ast.Constant)
+    }
+    for line, message in of_code(source):
+        if "%(" in message or str(message).endswith(".") or message in headers:
+            yield line, message
+
+
 def of_template(path: Path) -> Iterator[Found]:
     """Yield the messages of a template."""
     with path.open("rb") as file:
@@ -56,7 +73,10 @@ def of_template(path: Path) -> Iterator[Found]:
                 assert isinstance(messages, tuple)
                 yield line, (str(messages[0]), str(messages[1]))
             else:
-                yield line, str(messages[0] if isinstance(messages, tuple) else messages)
+                text = messages[0] if isinstance(messages, tuple) else messages
+                # «_(name)» has no text to collect here: it is collected where the name gets it.
+                if text is not None:
+                    yield line, str(text)
 
 
 def catalog(root: Path = ROOT) -> Catalog:
@@ -65,7 +85,8 @@ def catalog(root: Path = ROOT) -> Catalog:
     for path in sorted((root / "exchange").rglob("*.py")):
         name = str(path.relative_to(root / "exchange"))
         if not name.startswith(NOT_SHOWN):
-            _add(result, of_code(path.read_text(encoding="utf-8")), str(path.relative_to(root)))
+            read = of_importer if path.name == "importer.py" else of_code
+            _add(result, read(path.read_text(encoding="utf-8")), str(path.relative_to(root)))
     for path in sorted((root / "templates").rglob("*.html")):
         _add(result, of_template(path), str(path.relative_to(root)))
     return result
@@ -104,7 +125,7 @@ def _name(function: ast.expr) -> str:
 
 
 def _is_text(value: object) -> bool:
-    return isinstance(value, str) and CYRILLIC.search(value) is not None
+    return isinstance(value, str) and CYRILLIC.search(value) is not None and not _PATTERN.search(value)
 
 
 def _add(result: Catalog, found: Iterator[Found], place: str) -> None:

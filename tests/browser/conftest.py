@@ -27,6 +27,7 @@ from tests.browser.demo import Complaints, People, Signed
 AXE = (Path(__file__).parent / "vendor" / "axe-4.14.1.min.js").read_text(encoding="utf-8")
 WIDE, NARROW = 1280, 360
 
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     path = chromium.find()

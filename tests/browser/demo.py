@@ -28,6 +28,9 @@ MOMENT = datetime(2026, 11, 20, 5, 0, tzinfo=UTC)
 EXPECTED_REFUSALS = ("status of 403", "status of 404", "status of 409", "status of 422", "status of 429")
 """Answers that a journey may ask for; the browser notes them on its console."""
 
+GIVEN_UP = ("htmx:sendAbort", "htmx:afterRequest")
+"""What htmx says of an answer nobody waits for any more: the person typed on, or left the page."""
+
 
 def settings_in(folder: Path, executor: str = "threads") -> Settings:
     """Return settings for a portal with its database in ``folder``; all portals share their signatures."""
@@ -86,6 +89,8 @@ class Complaints:
     def _console(self, message: ConsoleMessage) -> None:
         address = message.location.get("url", "")
         if message.type not in ("error", "warning"):
+            return
+        if message.text.startswith(GIVEN_UP):
             return
         refused = any(words in message.text for words in EXPECTED_REFUSALS)
         if not refused or "/static/" in address:

@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException
 
 LINK = re.compile(r'<a\b[^>]*?\bhref="([^"#]*)')
 STATE = re.compile(r'<p class="lead">.*?<span class="chip[^>]*>([^<]*)</span>', re.S)
+EDITABLE = re.compile("_version|data-count")
 FILES = frozenset({"xlsx", "csv"})
 LARGEST = 400
 """Pages that are read for one person at most: more means that two pages differ where they should not."""
@@ -49,13 +50,18 @@ def walk(app: Flask, client: FlaskClient) -> Found:
         looked_at[kind] = looked_at.get(kind, 0) + 1
         assert sum(looked_at.values()) < LARGEST
         answer = client.get(address, follow_redirects=True)
-        if answer.status_code != 200 or not answer.mimetype == "text/html":
+        assert answer.status_code == 200, f"a link leads to {answer.status}: {address}"
+        if answer.mimetype != "text/html":
             continue
         text = answer.text
         name = endpoint
         if endpoint == "transfers.show" and (state := STATE.search(text)):
             name = f"{endpoint}: {state[1]}"
-        elif endpoint in ("stock.shelf", "stock.history") and "_version" not in text and "data-count" not in text:
+        elif (
+            endpoint in ("stock.shelf", "stock.history")
+            and "_version" not in text
+            and "data-count" not in text
+        ):
             name = f"{endpoint}: только чтение"
         found.setdefault(name, address)
         for link in LINK.findall(text):

@@ -152,10 +152,17 @@ def test_each_uncovered_need_has_its_closed_reason_with_numbers():
     assert (found[2].missing, found[2].offered, found[2].others) == (6, 10, 8)
     assert found[4].refusals == ((Refusal.TOO_OLD, 10),)
     assert (found[7].missing, found[7].part, found[7].offered) == (2, 2, 3)
-    said = "; ".join(str(clause) for clause in explain(found[7]))
-    assert said == "Не хватает 2: подходящих во всём районе 3 экз.; ч. 2"
-    assert "10 экз. – год издания старше допустимого" in [str(clause) for clause in explain(found[4])]
-    assert str(explain(found[2])[0]) == "Не хватает 6: из 10 подходящих экз. другим школам нужны 8"
+    assert [str(clause) for clause in explain(found[7])] == ["Подходящих во всём районе 3 экз."]
+    assert [str(clause) for clause in explain(found[4])] == [
+        "Отдают 10 экз., но они не подходят",
+        "10 экз. – год издания старше допустимого",
+    ]
+    assert str(explain(found[2])[0]) == "Подходящих в районе 10 экз., из них другим школам идёт 8"
+    both = replace(found[2], refusals=((Refusal.TOO_OLD, 3),))
+    assert [str(clause) for clause in explain(both)] == [
+        "Подходящих в районе 10 экз., из них другим школам идёт 8; прочие книги не подходят",
+        "3 экз. – год издания старше допустимого",
+    ]
 
 
 def test_nothing_is_short_where_all_is_covered():
@@ -205,7 +212,7 @@ def test_each_proposal_says_why_this_giver():
     said = reasons(case, trips_of(case, {(2, 1): 4, (3, 2): 6}))
     assert [str(clause) for clause in said[2, 1]] == [
         "Эта поездка нужна и для других книг: 4 из 6 экз., 25 км",
-        "эта же поездка везёт ещё 1 наим.",
+        "этой же поездкой – ещё учебников: 1",
     ]
     roadless = replace(case, km={})
     assert [str(clause) for clause in reasons(roadless, trips_of(roadless, {(1, 1): 6}))[1, 1]] == [

@@ -44,8 +44,8 @@ def edition_id(world: World) -> int:
 def test_the_shelf_shows_sets_need_and_surplus(world: World, book, sign_in: SignIn) -> None:
     text = " ".join(sign_in(world.donor).get("/shelf").text.split())
     assert "Полка: Дающая СОШ" in text
-    assert "комплектов: 10" in text
-    assert "непарных: 2" in text
+    assert "10 комплектов" in text
+    assert "2 непарные" in text
     assert "излишек 1" in text
     assert f'href="/offers/new?textbook={book.id}&amp;year=2023"' in text
     assert f'href="/requests/new?textbook={book.id}"' in text
@@ -139,7 +139,7 @@ def test_counting_in_place_answers_with_the_book(world: World, book, sign_in: Si
     assert f'id="book-{book.id}"' in body[0]
     # What sends the focus on to the next number.
     assert "data-counted data-saved" in body[0]
-    assert "комплектов: 11" in answer.text
+    assert "11 комплектов" in answer.text
     assert own_copies() == [12, 11]
     history = sign_in(world.donor).get(f"/shelf/history?edition={edition_id(world)}").text
     assert "нашлись" in history
