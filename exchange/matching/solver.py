@@ -507,6 +507,16 @@ class _Charges:
         optimum = _run(programme, nodes=nodes, guess=self.guess(charged))
         return self.carrying(optimum.values), optimum.bound + float(self.given.sum())
 
+    def shorten(self, free: NDArray[np.bool_], nodes: int) -> None:
+        """Move the network to fewer copy-kilometres on as few groups, from its present values on."""
+        programme, charged = self.programme(free, self.open())
+        guess = self.guess(charged)
+        count = programme.cost
+        km = np.concatenate((self.network.km_cost(), np.zeros(len(charged))))
+        shorter = replace(programme.with_row(count, float(count @ guess)), cost=km)
+        found = self.carrying(_run(shorter, nodes=nodes, guess=guess).values)
+        self.network.minimise(self.network.km_cost(), found[self.group])
+
     def carrying(self, values: Floats) -> NDArray[np.bool_]:
         """Return the groups with copies on any line."""
         return self._any(values[: len(self.group)] > EPSILON)
@@ -523,6 +533,7 @@ def _fewest_trips(network: _Network, effort: Effort) -> tuple[NDArray[np.bool_],
         bound = max(bound, float(np.ceil(proven - EPSILON)))
         network.minimise(network.km_cost(), found[trips.group])
     _neighbourhoods(network, trips, effort, enough=bound)
+    _shortest(network, trips, effort)
     return trips.open()[trips.group], bound
 
 
@@ -544,26 +555,42 @@ def _slope_scaling(network: _Network, trips: _Charges, rounds: int = 12) -> None
 def _neighbourhoods(network: _Network, trips: _Charges, effort: Effort, enough: float) -> None:
     """Close trips by freeing those of a few holders at a time, until ``enough`` are left."""
     dice = random.Random(SEED)
-    holders = sorted({holder for pair in trips.names for holder in pair})
-    ends = np.array(trips.names)
     km = network.km_cost()
     idle = 0
-    # To free nearly everything of a small but dense district is slower than to do it in pieces.
-    freed = min(effort.freed, max(SMALL, 0.4 * trips.choice.sum()))
     for _ in range(effort.rounds):
         opened = trips.open()
         if opened.sum() <= enough or idle >= effort.patience:
             return
-        free = np.zeros(trips.size, dtype=bool)
-        for holder in dice.sample(holders, len(holders)):
-            free |= (ends == holder).any(axis=1)
-            if (free & trips.choice).sum() >= freed:
-                break
+        free = _some_holders(trips, dice, effort)
         found, _bound = trips.search(free, opened, effort.round_nodes)
         idle = 0 if found.sum() < opened.sum() else idle + 1
         # As many but other trips are taken too: they lead out of dead ends.
         if found.sum() <= opened.sum():
             network.minimise(km, found[trips.group])
+
+
+def _some_holders(trips: _Charges, dice: random.Random, effort: Effort) -> NDArray[np.bool_]:
+    """Return the trips of so many holders, drawn by lot, as a search may free at a time."""
+    holders = sorted({holder for pair in trips.names for holder in pair})
+    ends = np.array(trips.names)
+    # To free nearly everything of a small but dense district is slower than to do it in pieces.
+    most = min(effort.freed, max(SMALL, 0.4 * trips.choice.sum()))
+    free = np.zeros(trips.size, dtype=bool)
+    for holder in dice.sample(holders, len(holders)):
+        free |= (ends == holder).any(axis=1)
+        if (free & trips.choice).sum() >= most:
+            break
+    return free
+
+
+def _shortest(network: _Network, trips: _Charges, effort: Effort) -> None:
+    """Exchange trips for nearer ones, no more than there are: all at once, or those of a few holders."""
+    if trips.live.sum() <= effort.exact_lines:
+        trips.shorten(np.ones(trips.size, dtype=bool), effort.exact_nodes)
+        return
+    dice = random.Random(SEED)
+    for _ in range(effort.patience // 3):
+        trips.shorten(_some_holders(trips, dice, effort), effort.round_nodes)
 
 
 def _break_ties(network: _Network, effort: Effort) -> None:

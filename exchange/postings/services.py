@@ -737,10 +737,14 @@ def _record_request(
     **parameters: Any,
 ) -> None:
     textbook = request.textbook
-    # More people read the journal than may see a count that can identify a child.
+    # More people read the journal than may see a count that can identify a child. A sum over the parts tells
+    # it too.
+    small = _has_small_counts(request)
     told: dict[str, Any] = {
         name: f"<{rules.SMALL_COUNT}"
-        if isinstance(value, int) and rules.is_small_count(value, special_needs=textbook.special_needs)
+        if isinstance(value, int)
+        and value > 0
+        and (small or rules.is_small_count(value, special_needs=textbook.special_needs))
         else value
         for name, value in parameters.items()
     }
@@ -757,7 +761,21 @@ def _record_request(
     )
 
 
+def _has_small_counts(request: Request) -> bool:
+    return any(
+        rules.is_small_count(copies, special_needs=request.textbook.special_needs)
+        for part in request.parts
+        for copies in (part.copies, part.open)
+    )
+
+
 # --- what is shown ---
+
+
+def counts_shown(request: Request, *, by: User) -> bool:
+    """Say whether ``by`` may see how many copies a request is about: a small count may identify a child."""
+    return not _has_small_counts(request) or access.allowed(by, Action.SEE_SMALL_COUNTS, request.school)
+
 
 PAGE = 50
 """Rows of a page of a list: postings, or textbooks of the board."""

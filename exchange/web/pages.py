@@ -23,12 +23,13 @@ from flask_login import current_user
 from flask_wtf.csrf import CSRFError, generate_csrf
 from jinja2_fragments.flask import render_block
 from markupsafe import Markup
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm.exc import StaleDataError
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import IntegerConverter, Map
 from werkzeug.urls import iri_to_uri
 
-from exchange.db import db
+from exchange.db import db, in_unit_now, is_busy
 from exchange.errors import DomainError
 from exchange.web.forms import MOST_DIGITS
 from exchange.web.unit import new_action_key
@@ -44,6 +45,7 @@ HTTP_MESSAGES = {
     405: "Так эту страницу открыть нельзя. Вернитесь назад и обновите её.",
     413: "Файл слишком большой.",
     429: "Слишком много попыток. Подождите четверть часа.",
+    503: "Портал сейчас занят. Ничего не изменено; повторите через минуту.",
     500: "На сервере ошибка. Ничего не изменено; повторите позже или сообщите методисту.",
 }
 
@@ -140,6 +142,13 @@ def init_pages(app: Flask) -> None:
     def on_stale(error: StaleDataError) -> Response:
         return error_answer(409, gettext("Пока страница была открыта, это уже изменили. Обновите страницу."))
 
+    @app.errorhandler(OperationalError)
+    def on_busy(error: OperationalError) -> Response:
+        # Of a view that opens its own units; the others are tried again by whoever opened theirs.
+        if in_unit_now() or not is_busy(error):
+            raise error
+        return error_answer(503, gettext(HTTP_MESSAGES[503]))
+
     @app.errorhandler(CSRFError)
     def on_csrf(error: CSRFError) -> Response:
         if not current_user.is_authenticated and request.endpoint != "people.sign_in":
@@ -180,7 +189,7 @@ def htmx_config() -> str:
             "responseHandling": [
                 {"code": "204", "swap": False},
                 {"code": "[23]..", "swap": True},
-                {"code": "400|403|404|405|409|413|422|429|500", "swap": True},
+                {"code": "400|403|404|405|409|413|422|429|500|503", "swap": True},
                 {"code": "...", "swap": False, "error": True},
             ],
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -35,9 +36,10 @@ def open_day(season: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     app.config["WTF_CSRF_ENABLED"] = False
     methodist = walk.client_of(app, user_ids(app)[METHODIST])
     assert methodist.post("/plans").status_code == 303
-    with (ROOT / "exchange" / "demo" / "federal_list_858.csv").open("rb") as file:
-        form = {"file": (file, "list.csv"), "order": "1000", "in_force_from": "01.09.2026"}
-        assert methodist.post("/lists/import", data=form).status_code == 303
+    whole = (ROOT / "exchange" / "demo" / "federal_list_858.csv").read_bytes()
+    changed = whole.replace(b"25.04.2027", b"26.04.2027")
+    form = {"file": (BytesIO(changed), "list.csv"), "order": "858", "edition": "119"}
+    assert methodist.post("/lists/import", data=form | {"in_force_from": "01.09.2023"}).status_code == 303
     app.config["WTF_CSRF_ENABLED"] = True
     yield app
     demo.close(app)

@@ -1,0 +1,360 @@
+"""The pages of the matching: for whom, as page and as fragment, at the wrong moment, twice, as a file."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from exchange import runs
+from exchange.clock import FrozenClock
+from exchange.db import db, in_unit, unit_of_work
+from exchange.matching import solver
+from exchange.matching.models import Plan, PlanState
+from exchange.matching.views import LINES_ON_PAGE, SHORTAGES_BESIDE
+from exchange.postings import services as postings
+from exchange.runs import LEASE, Run
+from exchange.transfers import services as transfers
+from exchange.transfers.models import Transfer
+from exchange.transfers.rules import DeclineReason, Kind
+from tests.conftest import SignIn
+from tests.counting import count_queries
+from tests.factories import World
+from tests.plans_world import Town
+
+HTMX = {"HX-Request": "true"}
+
+
+@pytest.fixture
+def town(world: World, clock: FrozenClock) -> Town:
+    return Town(world, clock)
+
+
+@pytest.fixture
+def plan(town: Town) -> Plan:
+    """Physics from the neighbour; of mathematics part 2 nobody has anything."""
+    physics, maths = town.book("Физика"), town.book("Математика", parts=2)
+    town.surplus(physics, 5)
+    town.offer(town.edition(maths, part=1), 3)
+    town.need(physics, 5)
+    town.need(maths, {1: 3, 2: 3})
+    return town.plan()
+
+
+def version_of(text: str) -> str:
+    found = re.search(r'name="_version" value="(\d+)"', text)
+    assert found
+    return found[1]
+
+
+def test_without_plans_the_page_says_what_to_do(world: World, sign_in: SignIn) -> None:
+    answer = sign_in(world.methodist).get("/plans")
+    assert answer.status_code == 200
+    assert "Планов ещё нет" in answer.text
+
+
+def test_a_click_makes_a_plan(town: Town, world: World, sign_in: SignIn) -> None:
+    client = sign_in(world.methodist)
+    answer = client.post("/plans")
+    assert answer.status_code == 303
+    assert re.fullmatch(r"/plans/runs/\d+", answer.location)
+    # The executor of the tests has done it already.
+    answer = client.get(answer.location)
+    assert answer.status_code == 303
+    assert re.fullmatch(r"/plans/\d+", answer.location)
+    page = client.get(answer.location)
+    assert "черновик, видите только вы" in page.text
+    assert "Открытых заявок нет." in page.text
+    assert "План № " in client.get("/plans").text
+
+
+def test_a_click_with_htmx_leads_there_too(world: World, sign_in: SignIn) -> None:
+    client = sign_in(world.methodist)
+    answer = client.post("/plans", headers=HTMX)
+    assert (answer.status_code, answer.headers["HX-Redirect"][:12]) == (204, "/plans/runs/")
+    answer = client.get(answer.headers["HX-Redirect"], headers=HTMX)
+    assert (answer.status_code, answer.headers["HX-Redirect"][:7]) == (204, "/plans/")
+
+
+def test_a_second_click_watches_the_first_run(town: Town, world: World, sign_in: SignIn) -> None:
+    run_id = town.order()
+    client = sign_in(world.methodist)
+    assert f'href="/plans/runs/{run_id}"' in client.get("/plans").text
+    progress = client.get(f"/plans/runs/{run_id}", headers=HTMX)
+    assert progress.status_code == 200
+    assert 'hx-trigger="every 2s"' in progress.text
+    assert "<html" not in progress.text
+    assert client.post("/plans").location == f"/plans/runs/{run_id}"
+
+
+def test_a_failed_run_says_so_and_stops_being_asked(
+    town: Town, world: World, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_args: object, **_how: object) -> None:
+        raise RuntimeError("broken on purpose")
+
+    monkeypatch.setattr(solver, "solve", fail)
+    client = sign_in(world.methodist)
+    address = client.post("/plans").location
+    page, fragment = client.get(address), client.get(address, headers=HTMX)
+    assert (page.status_code, fragment.status_code) == (200, 286)
+    for answer in (page, fragment):
+        assert runs.BROKEN in answer.text
+        assert "every 2s" not in answer.text
+        assert "Подобрать ещё раз" in answer.text
+
+
+def test_a_run_whose_server_died_is_given_up(
+    town: Town, world: World, clock: FrozenClock, sign_in: SignIn
+) -> None:
+    run_id = town.order()
+    clock.advance(minutes=LEASE / timedelta(minutes=1) + 1)
+    client = sign_in(world.methodist)
+    assert client.get(f"/plans/runs/{run_id}", headers=HTMX).status_code == 286
+    assert f"/plans/runs/{run_id}" not in client.get("/plans").text
+    assert client.post("/plans").location != f"/plans/runs/{run_id}"
+
+
+def test_a_draft_shows_trips_reasons_and_what_is_missing(plan: Plan, world: World, sign_in: SignIn) -> None:
+    text = sign_in(world.methodist).get(f"/plans/{plan.id}").text
+    assert "Дающая СОШ → Берущая СОШ" in text
+    assert "35 км, 5 экз." in text
+    assert "Единственная школа с подходящей книгой: 5 из 5 экз., 35 км" in text
+    assert "Дело за частью 2. Такой книги никто не отдаёт." in text
+    assert "закрыто комплектов: 5 из 8" in text
+    assert "Больше закрыть нельзя: доказано." in text
+    assert "Меньше поездок при этом охвате не бывает: доказано." in text
+    assert text.count("<svg") == 3
+    for button in ("Опубликовать: предложить школам", "Закрепить", "Убрать", "Отбросить план"):
+        assert button in text
+
+
+def test_an_unproven_plan_offers_to_look_longer(plan: Plan, world: World, sign_in: SignIn) -> None:
+    client = sign_in(world.methodist)
+    assert "Искать дольше" not in client.get(f"/plans/{plan.id}").text
+    with unit_of_work():
+        stored = db.session.get_one(Plan, plan.id)
+        figures = dict(stored.figures)
+        stored.figures = figures | {"trips_bound": 0.4, "optimal": figures["optimal"] | {"trips": False}}
+    text = client.get(f"/plans/{plan.id}").text
+    assert "Доказано лишь, что меньше 1 не бывает." in text
+    assert "Искать дольше" in text
+    client.post("/plans", data={"thorough": "1"})
+    assert db.session.scalar(sa.select(Plan.figures).order_by(Plan.id.desc()))["thorough"] is True
+
+
+def test_marks_answer_with_the_plan(plan: Plan, world: World, sign_in: SignIn) -> None:
+    client = sign_in(world.methodist)
+    line_id = plan.lines[0].id
+    answer = client.post(f"/plans/lines/{line_id}/lock", headers=HTMX)
+    assert answer.status_code == 200
+    assert "<html" not in answer.text
+    assert f'id="plan-{plan.id}"' in answer.text
+    assert "закреплено" in answer.text
+    assert "Подобрать заново с учётом правок" in answer.text
+    answer = client.post(f"/plans/lines/{line_id}/remove")
+    assert (answer.status_code, answer.location) == (303, f"/plans/{plan.id}#line-{line_id}")
+    text = client.get(f"/plans/{plan.id}").text
+    assert "Показатели ниже – до ваших правок." in text
+    assert "поездка не нужна: всё убрано" in text
+    assert "Опубликовать" not in text, "nothing is left to publish"
+    assert "Вернуть" in text
+    client.post(f"/plans/lines/{line_id}/restore")
+    assert "Опубликовать" in client.get(f"/plans/{plan.id}").text
+
+
+def test_two_buttons_of_the_one_form_are_both_heard(plan: Plan, world: World, sign_in: SignIn) -> None:
+    client = sign_in(world.methodist)
+    line_id = plan.lines[0].id
+    for mark in ("lock", "remove"):
+        assert client.post(f"/plans/lines/{line_id}/{mark}", data={"_key": "one"}).status_code == 303
+
+
+def test_publishing_makes_the_transfers(plan: Plan, world: World, sign_in: SignIn) -> None:
+    client = sign_in(world.methodist)
+    seen = version_of(client.get(f"/plans/{plan.id}").text)
+    answer = client.post(f"/plans/{plan.id}/publish", data={"_version": seen, "_key": "k"})
+    assert (answer.status_code, answer.location) == (303, f"/plans/{plan.id}")
+    text = client.get(answer.location).text
+    assert "Опубликовано: 1 передача предложена школам." in text
+    transfer = db.session.scalars(sa.select(Transfer)).one()
+    assert f'href="/transfers?plan={plan.id}"' in text
+    assert f'href="/transfers/{transfer.id}"' in text
+    assert "предложена" in text
+    assert "Закрепить" not in text
+    # A double click is answered as the first was, and makes nothing new.
+    again = client.post(f"/plans/{plan.id}/publish", data={"_version": seen, "_key": "k"})
+    assert again.status_code == 303
+    assert db.session.scalar(sa.select(sa.func.count()).select_from(Transfer)) == 1
+    # A colleague is told.
+    late = client.post(f"/plans/{plan.id}/publish", data={"_version": seen}, headers=HTMX)
+    assert (late.status_code, late.headers["HX-Retarget"]) == (409, "#notices")
+    assert "уже опубликован" in late.text
+
+
+def test_publishing_an_old_page_is_refused(plan: Plan, world: World, sign_in: SignIn) -> None:
+    client = sign_in(world.methodist)
+    seen = version_of(client.get(f"/plans/{plan.id}").text)
+    client.post(f"/plans/lines/{plan.lines[0].id}/lock")
+    for step in ("publish", "discard"):
+        answer = client.post(f"/plans/{plan.id}/{step}", data={"_version": seen})
+        assert answer.status_code == 409
+        assert "План уже изменили" in answer.text
+
+
+def test_what_could_not_be_published_is_named(
+    plan: Plan, town: Town, world: World, clock: FrozenClock, sign_in: SignIn
+) -> None:
+    chemistry = town.book("Химия")
+    offer = town.surplus(chemistry, 2)
+    town.need(chemistry, 2)
+    plan = town.plan()
+    plan_id = plan.id
+    with unit_of_work():
+        postings.withdraw_offer(offer.id, seen=None, by=world.donor, clock=clock)
+    client = sign_in(world.methodist)
+    text = client.post(f"/plans/{plan_id}/publish", data={}, follow_redirects=True).text
+    assert "Опубликовано: 1 передача предложена школам." in text
+    assert "Не вышло: Дающая СОШ → Берущая СОШ, «Химия: 7-й класс: учебник»." in text
+
+
+def test_a_published_plan_follows_its_transfers(
+    plan: Plan, town: Town, world: World, clock: FrozenClock, sign_in: SignIn
+) -> None:
+    (transfer,) = town.publish(plan).transfers
+    transfer_id = transfer.id
+    with unit_of_work():
+        transfers.decline(transfer_id, DeclineReason.NEEDED, by=world.donor_director, clock=clock)
+    client = sign_in(world.methodist)
+    text = client.get(f"/plans/{plan.id}").text
+    assert "отклонена" in text
+    assert "Подобрать заново" in text
+
+
+def test_transfers_can_be_narrowed_to_a_plan(
+    plan: Plan, town: Town, world: World, clock: FrozenClock, sign_in: SignIn
+) -> None:
+    edition = town.edition(town.book("География"))
+    town.fund(edition, 3)
+    with unit_of_work():
+        transfers.ask_fund(
+            world.fund,
+            edition,
+            taker=world.stranger_school,
+            kind=Kind.LOAN,
+            copies=1,
+            by=world.stranger,
+            clock=clock,
+        )
+    town.publish(plan)
+    client = sign_in(world.methodist)
+    every, of_plan = client.get("/transfers").text, client.get(f"/transfers?plan={plan.id}").text
+    assert ("География" in every, "Физика" in every) == (True, True)
+    assert ("География" in of_plan, "Физика" in of_plan) == (False, True)
+    assert f"Только передачи плана № {plan.id}." in of_plan
+    assert "Физика" not in client.get("/transfers?plan=999").text
+
+
+def test_discarding(plan: Plan, world: World, sign_in: SignIn) -> None:
+    client = sign_in(world.methodist)
+    seen = version_of(client.get(f"/plans/{plan.id}").text)
+    answer = client.post(f"/plans/{plan.id}/discard", data={"_version": seen}, headers=HTMX)
+    assert (answer.status_code, answer.headers["HX-Redirect"]) == (204, "/plans")
+    assert db.session.get_one(Plan, plan.id).state is PlanState.DISCARDED
+    assert client.post(f"/plans/{plan.id}/publish", data={"_version": seen}).status_code == 409
+    line_id = plan.lines[0].id
+    assert client.post(f"/plans/lines/{line_id}/lock", headers=HTMX).status_code == 409
+
+
+def test_nobody_else_comes_in(plan: Plan, town: Town, world: World, sign_in: SignIn) -> None:
+    run_id = town.order()
+    pages = ("/plans", f"/plans/{plan.id}", f"/plans/{plan.id}?show=uncovered", f"/plans/runs/{run_id}")
+    posts = (
+        f"/plans/{plan.id}/publish",
+        f"/plans/{plan.id}/discard",
+        f"/plans/lines/{plan.lines[0].id}/lock",
+    )
+    for person in (world.donor, world.recipient_director, world.accountant):
+        client = sign_in(person)
+        assert {client.get(address).status_code for address in pages} == {403}
+        assert {client.post(address).status_code for address in (*posts, "/plans")} == {403}
+    abroad = sign_in(world.outsider)
+    assert {abroad.get(address).status_code for address in pages[1:]} == {404}
+    assert {abroad.post(address).status_code for address in posts} == {404}
+    assert f"План № {plan.id}<" not in abroad.get("/plans").text
+
+
+def test_the_plan_as_a_file(plan: Plan, world: World, sign_in: SignIn) -> None:
+    client = sign_in(world.methodist)
+    answer = client.get(f"/plans/{plan.id}?format=csv")
+    rows = list(csv.reader(io.StringIO(answer.data.decode("utf-8-sig")), delimiter=";"))
+    assert rows[0][:3] == ["Отдаёт", "Получает", "Расстояние, км"]
+    assert rows[1][:3] == ["Дающая СОШ", "Берущая СОШ", "35,0"]
+    assert rows[1][7] == "5"
+    assert client.get(f"/plans/{plan.id}?format=xlsx").data[:2] == b"PK"
+    assert client.get(f"/plans/{plan.id}?format=exe").status_code == 404
+    client.post(f"/plans/lines/{plan.lines[0].id}/remove")
+    assert len(client.get(f"/plans/{plan.id}?format=csv").text.splitlines()) == 1
+    left = client.get(f"/plans/{plan.id}?show=uncovered&format=csv").data.decode("utf-8-sig")
+    (row,) = list(csv.reader(io.StringIO(left), delimiter=";"))[1:]
+    assert (row[0], row[4]) == ("Берущая СОШ", "3")
+
+
+def test_many_needs_and_many_lines_come_in_pages(town: Town, world: World, sign_in: SignIn) -> None:
+    for number in range(SHORTAGES_BESIDE + 1):
+        town.need(town.book(f"Нигде {number:02}"), number + 1)
+    for number in range(LINES_ON_PAGE + 5):
+        book = town.book(f"Есть {number:02}")
+        town.surplus(book, 1, school=world.stranger_school if number % 2 else world.donor_school)
+        town.need(book, 1)
+    plan_id = town.plan().id
+    client = sign_in(world.methodist)
+    first = client.get(f"/plans/{plan_id}").text
+    assert "Страница 1 из 2" in first
+    assert f"Показать все: {SHORTAGES_BESIDE + 1}" in first
+    assert "Нигде 00" not in first, "the largest shortages come first"
+    second = client.get(f"/plans/{plan_id}?page=2")
+    lines = [re.findall(r'id="line-(\d+)"', page) for page in (first, second.text)]
+    assert len(set(lines[0]) | set(lines[1])) == len(lines[0]) + len(lines[1]) == LINES_ON_PAGE + 5
+    every = client.get(f"/plans/{plan_id}?show=uncovered").text
+    assert "Нигде 00" in every
+    # A mark on the second page stays there.
+    line_id = lines[1][0]
+    assert f'formaction="/plans/lines/{line_id}/lock?page=2"' in second.text
+    answer = client.post(f"/plans/lines/{line_id}/lock?page=2", headers=HTMX)
+    assert "Страница 2 из 2" in answer.text
+    assert client.post(f"/plans/lines/{line_id}/lock?page=2").location == (
+        f"/plans/{plan_id}?page=2#line-{line_id}"
+    )
+    assert "Страница 2 из 2" in client.get(f"/plans/{plan_id}?page=99").text
+
+
+def test_a_plan_takes_few_queries(town: Town, world: World, sign_in: SignIn) -> None:
+    counts = []
+    for number in range(12):
+        book = town.book(f"Есть {number:02}")
+        town.surplus(book, 1)
+        town.need(book, 1)
+        if number in {1, 11}:
+            plan_id = town.plan().id
+            client = sign_in(world.methodist)
+            with count_queries() as queries:
+                client.get(f"/plans/{plan_id}")
+            counts.append(len(queries))
+    # Who is signed in and the counter of the header are among them.
+    assert counts[0] == counts[1] <= 14, counts
+
+
+def test_a_run_of_another_kind_is_not_shown_here(world: World, clock: FrozenClock, sign_in: SignIn) -> None:
+    def other() -> int:
+        return runs.enter(
+            "list", district_id=world.district.id, by_id=world.methodist.id, clock=clock, input={}
+        ).id
+
+    run_id = in_unit(other)
+    assert db.session.get_one(Run, run_id).kind == "list"
+    assert sign_in(world.methodist).get(f"/plans/runs/{run_id}").status_code == 404
