@@ -182,6 +182,10 @@ def _check_new_lines(
             raise NotFound
         offer = _offer_of(line, giver, kind)
         request = _request_of(line, edition, taker, kind)
+        if line.owner_id == taker.id:
+            raise Invalid(
+                "Эти книги и так на балансе получателя: их возвращают по той передаче, по которой взяли."
+            )
         if kind is Kind.PERMANENT and not _gives_its_own(giver, line.owner_id):
             raise Invalid("Насовсем можно отдать только свои книги, не взятые на время.")
         checked.append(
