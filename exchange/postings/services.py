@@ -1081,7 +1081,9 @@ def board(
     if subject:
         where.append(Textbook.subject == subject)
     if grade is not None:
-        where += [Textbook.grade_from <= grade, Textbook.grade_to >= grade]
+        # As a full integer: PostgreSQL refuses to compare a small one with a number it cannot hold.
+        asked = sa.literal(grade, sa.Integer)
+        where += [Textbook.grade_from <= asked, Textbook.grade_to >= asked]
     if textbook_id is not None:
         where.append(Textbook.id == textbook_id)
     if mine and school is not None:
