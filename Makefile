@@ -21,7 +21,8 @@ test:  ## every test: SQLite, PostgreSQL, browser (REQUIRE_PG=0, REQUIRE_BROWSER
 	@exec scripts/test
 
 check: lint  ## lint, then the quick tests
-	@$(PYTHON) -m pytest tests/rules tests/house tests/web
+	@scripts/translations
+	@$(PYTHON) -m pytest tests/rules tests/house tests/web -n 4
 
 lint: packages-dev  ## ruff, mypy, import contracts
 	@$(PYTHON) -m ruff check .

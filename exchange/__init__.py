@@ -69,6 +69,7 @@ def create_app(settings: Settings | None = None, clock: Clock | None = None) -> 
 
     # In this order: a repeated form gets its first answer before anything else is asked of it.
     CSRFProtect(app)
+    app.before_request(pages.refuse_nul)
     app.before_request(unit.check_action_key)
     people.init_sign_in(app)
     pages.init_pages(app)

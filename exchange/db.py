@@ -110,6 +110,17 @@ def is_retriable(error: BaseException) -> bool:
     return getattr(original, "sqlstate", None) in _RETRIABLE
 
 
+def in_unit_now() -> bool:
+    """Say whether a unit of work is open."""
+    return _writing.get()
+
+
+def is_busy(error: BaseException) -> bool:
+    """Say whether the database could not be had because others were writing all the while."""
+    locked = "database is locked" in str(getattr(error, "orig", ""))
+    return locked or is_retriable(error)
+
+
 @contextmanager
 def unit_of_work() -> Iterator[None]:
     """Run the block in one write transaction: commit at its end, roll back on any error.

@@ -217,7 +217,9 @@ def search(
     if subject:
         where.append(Textbook.subject == subject)
     if grade is not None:
-        where.append(sa.and_(Textbook.grade_from <= grade, Textbook.grade_to >= grade))
+        # As a full integer: PostgreSQL refuses to compare a small one with a number it cannot hold.
+        asked = sa.literal(grade, sa.Integer)
+        where.append(sa.and_(Textbook.grade_from <= asked, Textbook.grade_to >= asked))
     if publisher:
         # A book may bear the names of two publishers: «Дрофа; Просвещение».
         names = sa.literal("; ") + Textbook.publisher + ";"

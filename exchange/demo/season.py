@@ -64,8 +64,9 @@ YEARS = (2018, 2019, 2020, 2021, 2023)
 SPECIAL = ("Чтение", 2, "Ильина")
 """A special-needs book: subject, grade, first author."""
 BUFFER = 2
-OFFERS_PER_SCHOOL = 14
-REQUESTS_PER_SCHOOL = 6
+OFFERS_AT_ONCE = 8
+REQUESTS_AT_ONCE = 4
+"""Postings of one school on one day: the largest surpluses and shortages first."""
 
 
 def play(now: datetime, password_hash: str) -> District:
@@ -103,6 +104,7 @@ class _Season:
         # Kept as objects: what nothing refers to the session forgets and has to load again.
         self.holders: dict[str, Holder] = {}
         self.users: dict[str, User] = {}
+        self.posted: set[tuple[str, int]] = set()
 
     def play(self) -> District:
         last_autumn = date(self.year - 1, 9, 1)
@@ -122,12 +124,13 @@ class _Season:
         self.do(self.set_the_scene)
         self.do(self.write_off)
         self.ago(24)
-        for school in people.SCHOOLS:
-            self.do(lambda school=school: self.post_what_provision_says(school))  # type: ignore[misc]
+        self.post_what_provision_says()
         self.ago(21)
         self.publish_a_plan()
         self.walk_the_plan()
         self.draw_from_the_fund()
+        self.ago(5)
+        self.post_what_provision_says()
         self.ago(4)
         self.do(self.post_the_stories)
         self.clock.set(self.now)
@@ -524,15 +527,19 @@ class _Season:
 
         self.do(come_back)
 
-    def post_what_provision_says(self, school: people.School) -> None:
-        """Post the largest surpluses of a school and ask for its largest shortages."""
+    def post_what_provision_says(self) -> None:
+        for school in people.SCHOOLS:
+            self.do(lambda school=school: self.post_for(school))  # type: ignore[misc]
+
+    def post_for(self, school: people.School) -> None:
+        """Post a school's largest surpluses and ask for its largest shortages, of books not posted before."""
         holder = self.holder(school.code)
         stories = set(self.story_books().values())
         surplus: list[tuple[int, int, _Title]] = []
         missing: list[tuple[int, _Title]] = []
         for title in self.titles:
             pupils = self.pupils(school.code, title.grades)
-            if not pupils or title.textbook_id in stories:
+            if not pupils or title.textbook_id in stories or (school.code, title.textbook_id) in self.posted:
                 continue
             shelf = self.sets_on_shelf(holder, title.textbook_id, title.parts)
             if shelf.sets - pupils - BUFFER >= 3:
@@ -541,8 +548,9 @@ class _Season:
                 missing.append((pupils - shelf.sets, title))
         surplus.sort(key=lambda item: -item[0])
         missing.sort(key=lambda item: -item[0])
-        for index, (copies, year, title) in enumerate(surplus[:OFFERS_PER_SCHOOL]):
+        for index, (copies, year, title) in enumerate(surplus[:OFFERS_AT_ONCE]):
             kind = OfferKind.LOAN if index % 4 == 3 else OfferKind.PERMANENT
+            self.posted.add((school.code, title.textbook_id))
             self.offer(
                 school.code,
                 title.textbook_id,
@@ -550,7 +558,8 @@ class _Season:
                 dict.fromkeys(self.parts(title.textbook_id), copies),
                 kind,
             )
-        for copies, title in missing[:REQUESTS_PER_SCHOOL]:
+        for copies, title in missing[:REQUESTS_AT_ONCE]:
+            self.posted.add((school.code, title.textbook_id))
             self.request(school.code, title.textbook_id, dict.fromkeys(self.parts(title.textbook_id), copies))
 
     def sets_on_shelf(self, holder: Holder, textbook_id: int, parts: int) -> _Shelf:

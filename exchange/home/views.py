@@ -152,7 +152,9 @@ def _jobs(by: User, figures: services.Figures, waiting: int) -> list[Job]:
             url=url_for("transfers.waiting"),
             figure=waiting,
             unit=ngettext("передача", "передач", waiting),
-            note=_("ждут вашего ответа") if waiting else _("все ответы даны"),
+            note=ngettext("ждёт вашего ответа", "ждут вашего ответа", waiting)
+            if waiting
+            else _("все ответы даны"),
             action=_("Открыть") if waiting else "",
             action_url=url_for("transfers.waiting"),
             calls=bool(waiting),

@@ -43,6 +43,7 @@ PLAN_STATE_NAMES: Mapping[PlanState, tuple[str, str]] = {
 STOP_POLLING = 286
 LINES_ON_PAGE = 60
 SHORTAGES_ON_PAGE = 50
+CHART_IN_CARD = 240
 SHORTAGES_BESIDE = 15
 """So many needs that stay open are shown below the trips; all of them have a page of their own."""
 
@@ -314,6 +315,7 @@ def _charts(figures: Mapping[str, Any]) -> list[Any]:
                 baseline=format_number(figures["baseline"][name]),
             ),
             maximum=maximum,
+            width=CHART_IN_CARD,
         )
         for name, title, maximum in (
             ("sets", _("Закрыто комплектов"), figures["asked"]),

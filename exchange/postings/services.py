@@ -342,7 +342,7 @@ def post_request(
     )
     rules.check_legal(_verdict(textbook.id, school, clock))
     # Requests of one school are posted one after the other, so that the look below sees them all.
-    db.session.execute(sa.select(Holder.id).where(Holder.id == school.id).with_for_update())
+    db.session.execute(sa.select(Holder.id).where(Holder.id == school.id).with_for_update(key_share=True))
     if open_request(school.id, textbook.id) is not None:
         raise Invalid("Заявка на этот учебник у школы уже есть. Измените количество в ней.")
     request = Request(
@@ -662,6 +662,14 @@ def _locked_request(request_id: int, *, seen: int | None, by: User) -> Request:
         raise NotFound
     access.require(by, Action.POST_REQUEST, request.school)
     _check_seen("request", request.id, request.version, seen)
+    # Its parts too: a proposal counts copies there without touching the request.
+    db.session.scalars(
+        sa.select(RequestPart)
+        .where(RequestPart.request_id == request.id)
+        .order_by(RequestPart.part)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).all()
     return request
 
 
@@ -730,10 +738,14 @@ def _record_request(
     **parameters: Any,
 ) -> None:
     textbook = request.textbook
-    # More people read the journal than may see a count that can identify a child.
+    # More people read the journal than may see a count that can identify a child. A sum over the parts tells
+    # it too.
+    small = _has_small_counts(request)
     told: dict[str, Any] = {
         name: f"<{rules.SMALL_COUNT}"
-        if isinstance(value, int) and rules.is_small_count(value, special_needs=textbook.special_needs)
+        if isinstance(value, int)
+        and value > 0
+        and (small or rules.is_small_count(value, special_needs=textbook.special_needs))
         else value
         for name, value in parameters.items()
     }
@@ -750,7 +762,21 @@ def _record_request(
     )
 
 
+def _has_small_counts(request: Request) -> bool:
+    return any(
+        rules.is_small_count(copies, special_needs=request.textbook.special_needs)
+        for part in request.parts
+        for copies in (part.copies, part.open)
+    )
+
+
 # --- what is shown ---
+
+
+def counts_shown(request: Request, *, by: User) -> bool:
+    """Say whether ``by`` may see how many copies a request is about: a small count may identify a child."""
+    return not _has_small_counts(request) or access.allowed(by, Action.SEE_SMALL_COUNTS, request.school)
+
 
 PAGE = 50
 """Rows of a page of a list: postings, or textbooks of the board."""
@@ -1056,7 +1082,9 @@ def board(
     if subject:
         where.append(Textbook.subject == subject)
     if grade is not None:
-        where += [Textbook.grade_from <= grade, Textbook.grade_to >= grade]
+        # As a full integer: PostgreSQL refuses to compare a small one with a number it cannot hold.
+        asked = sa.literal(grade, sa.Integer)
+        where += [Textbook.grade_from <= asked, Textbook.grade_to >= asked]
     if textbook_id is not None:
         where.append(Textbook.id == textbook_id)
     if mine and school is not None:

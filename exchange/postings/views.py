@@ -574,6 +574,7 @@ def one_request(request_id: int) -> Response:
         verdict=catalog.verdicts([posted.textbook_id], _today())[posted.textbook_id],
         standing=_request_standing(posted, posted.parts),
         reasons=rules.SHORTAGE_NAMES,
+        counts_shown=services.counts_shown(posted, by=access.current()),
         answers=_with_addresses(services.answers_to(posted)),
         history=journal.history("request", request_id)[::-1],
         **_renewal(),

@@ -104,7 +104,9 @@ def begin_try(login: str, *, clock: Clock) -> Try | None:
     """
     folded = fold_login(login)[:64]
     user = db.session.execute(
-        sa.select(User.id, User.password_hash, User.active).where(User.login == folded).with_for_update()
+        sa.select(User.id, User.password_hash, User.active)
+        .where(User.login == folded)
+        .with_for_update(key_share=True)
     ).one_or_none()
     since = clock.now() - timedelta(minutes=WINDOW_MINUTES)
     db.session.execute(sa.delete(SignInFailure).where(SignInFailure.at < since))
@@ -126,7 +128,9 @@ def forget_tries(login: str) -> None:
 
 def finish_sign_in(matched: Try, *, clock: Clock) -> User | None:
     """Remember that the person signed in; ``None`` when deactivated or with a new password since the try."""
-    user = db.session.get(User, matched.user_id, with_for_update={"of": User}, populate_existing=True)
+    user = db.session.get(
+        User, matched.user_id, with_for_update={"of": User, "key_share": True}, populate_existing=True
+    )
     if user is None or not user.active or user.password_hash != matched.password_hash:
         return None
     forget_tries(user.login)
@@ -418,7 +422,7 @@ def invite_librarians(*, days: int, by: User, clock: Clock) -> list[tuple[Invita
     """Make a slip for each school that has neither a librarian nor an open slip for one."""
     access.require(by, Action.MANAGE_PEOPLE)
     # Locked, so that two people who press the button at the same moment do not make two sheets.
-    db.session.get(District, by.district_id, with_for_update=True)
+    db.session.get(District, by.district_id, with_for_update={"key_share": True})
     return [
         invite(role=Role.LIBRARIAN, school=school, full_name="", days=days, by=by, clock=clock)
         for school in schools_without_librarian(by.district_id, clock=clock)
@@ -597,7 +601,7 @@ def letters_waiting(user: User) -> int:
 def _lock_person(*people: User) -> None:
     """Keep others from changing these accounts until the unit of work ends; see their present state."""
     for number in sorted({user.id for user in people}):
-        db.session.get(User, number, with_for_update={"of": User}, populate_existing=True)
+        db.session.get(User, number, with_for_update={"of": User, "key_share": True}, populate_existing=True)
 
 
 def set_active(user_id: int, active: bool, *, by: User, clock: Clock) -> User:
@@ -909,7 +913,7 @@ def _save_holder(
 
 def _next_code(district_id: int, kind: HolderKind) -> str:
     # Locked, so that two people who add a school at the same moment do not take the same code.
-    db.session.get(District, district_id, with_for_update=True)
+    db.session.get(District, district_id, with_for_update={"key_share": True})
     count = db.session.scalar(
         sa.select(sa.func.count()).select_from(Holder).where(Holder.district_id == district_id)
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, time, timedelta
 from itertools import groupby
 from typing import Any, TypeVar
@@ -1009,7 +1009,7 @@ def events() -> Response:
             "who": names.get(row.by_id, _("портал")),
             "title": title_of(row.subject),
             "text": _told(row),
-            "url": url_of(row.subject, row.subject_id),
+            "url": url_of(row.subject, row.subject_id) if _may_open(row.subject, by) else None,
         }
         for row in db.session.execute(query.limit(ROWS).offset((number - 1) * ROWS))
     ]
@@ -1022,6 +1022,18 @@ def events() -> Response:
         number=number,
         count=count,
     )
+
+
+OPENED_BY: Mapping[str, Action] = {
+    "transfer": Action.SEE_TRANSFER,
+    "plan": Action.MATCH,
+    "floor": Action.SEE_SHELF,
+}
+"""What a reader of the journal must be allowed to do to open the page of a subject; the others are open."""
+
+
+def _may_open(subject: str, by: User) -> bool:
+    return access.allowed(by, OPENED_BY.get(subject, Action.SEE_DISTRICT))
 
 
 def _told(row: Any) -> str:

@@ -40,7 +40,7 @@ from exchange.stock.rules import (
 from exchange.web.charts import Bar, bar_chart
 from exchange.web.export import export
 from exchange.web.formats import format_percent
-from exchange.web.forms import CopiesField, Filled, Form
+from exchange.web.forms import CopiesField, Filled, Form, number
 from exchange.web.pages import done, page, wants_fragment
 
 bp = Blueprint("stock", __name__)
@@ -145,14 +145,13 @@ def _keys(names: Iterable[str]) -> list[Key]:
     keys = []
     for name in names:
         year, dash, part = name.partition("-")
-        if dash and year.isdecimal() and part.isdecimal():
+        if dash and year.isdecimal() and part.isdecimal() and len(name) < 10:
             keys.append((int(year), int(part)))
     return keys
 
 
 def _seen(key: Key) -> int:
-    text = request.form.get(f"seen-{_name(key)}", "")
-    return int(text) if text.isdecimal() else 0
+    return request.form.get(f"seen-{_name(key)}", 0, type=number)
 
 
 def _reason() -> CountReason:
@@ -311,10 +310,10 @@ def _add_form(textbook: Textbook) -> Form:
 def add() -> Response:
     """Put a textbook on the shelf; without one chosen, look for it in the catalogue first."""
     by = access.current()
-    holder_id = request.values.get("holder", type=int)
+    holder_id = request.values.get("holder", type=number)
     holder = _shelf_holder(holder_id) if holder_id else _own_school()
     access.require(by, Action.COUNT, holder)
-    textbook_id = request.values.get("textbook", type=int)
+    textbook_id = request.values.get("textbook", type=number)
     if textbook_id is None:
         text = request.args.get("q", "")
         found = catalog.search(text, on=_today(), limit=20) if text.strip() else None
@@ -397,8 +396,8 @@ class WriteOffForm(Form):
 @bp.get("/shelf/history")
 def history() -> Response:
     """Show what came to and left the shelf of a book, with the forms of its condition, arrival, write-off."""
-    edition = db.session.get(Edition, request.args.get("edition", 0, type=int))
-    holder_id = request.args.get("holder", type=int)
+    edition = db.session.get(Edition, request.args.get("edition", 0, type=number))
+    holder_id = request.args.get("holder", type=number)
     holder = _shelf_holder(holder_id) if holder_id else _own_school()
     if edition is None:
         raise NotFound
@@ -547,7 +546,7 @@ EnrolmentForm: type[Form] = type(
 def enrolment() -> Response:
     """Show the pupils by grade of a school year and, beside them, those of the year before; store them."""
     by = access.current()
-    school_id = request.args.get("school", type=int)
+    school_id = request.args.get("school", type=number)
     school = _shelf_holder(school_id) if school_id else _own_school()
     if school.kind is not HolderKind.SCHOOL:
         raise NotFound
@@ -617,7 +616,7 @@ class Line:
 def provision() -> Response:
     """Show how pupils are provided with books: a school by grade and subject, the district by school."""
     by = access.current()
-    school_id = request.args.get("school", type=int)
+    school_id = request.args.get("school", type=number)
     if school_id:
         school = _shelf_holder(school_id)
         if school.kind is not HolderKind.SCHOOL:

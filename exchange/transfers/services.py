@@ -182,6 +182,10 @@ def _check_new_lines(
             raise NotFound
         offer = _offer_of(line, giver, kind)
         request = _request_of(line, edition, taker, kind)
+        if line.owner_id == taker.id:
+            raise Invalid(
+                "Эти книги и так на балансе получателя: их возвращают по той передаче, по которой взяли."
+            )
         if kind is Kind.PERMANENT and not _gives_its_own(giver, line.owner_id):
             raise Invalid("Насовсем можно отдать только свои книги, не взятые на время.")
         checked.append(
@@ -368,6 +372,9 @@ def open_step(
     Raises ``NotFound`` when ``by`` may not even see it, ``Forbidden`` when the step is somebody else's,
     ``Stale`` when it changed after version ``seen`` was shown, ``WrongMoment`` when the step is not open.
     """
+    if name is StepName.APPROVE and access.allowed(by, Action.APPROVE):
+        # The district first: who numbers acts waits here, and nobody holds a transfer while waiting for it.
+        _lock_numbers(by.district_id)
     transfer = _locked(transfer_id)
     if transfer is None:
         raise NotFound
@@ -622,8 +629,6 @@ def accept(transfer_id: int, *, seen: int | None = None, by: User, clock: Clock)
 
 def approve(transfer_id: int, *, seen: int | None = None, by: User, clock: Clock) -> Transfer:
     """The education office approves; the transfer gets its act number, which restarts each calendar year."""
-    # The district first: whoever numbers acts waits here, so that nobody holds a transfer and waits for it.
-    _lock_numbers(by.district_id)
     transfer, step = open_step(transfer_id, StepName.APPROVE, seen=seen, by=by)
     return _approve(transfer, step, by=by, clock=clock)
 
@@ -644,7 +649,10 @@ def approve_many(transfer_ids: Collection[int], *, by: User, clock: Clock) -> li
 
 
 def _lock_numbers(district_id: int) -> None:
-    db.session.execute(sa.select(District.id).where(District.id == district_id).with_for_update())
+    # Not a lock of the key: the journal names the district, and whoever writes there must not wait for us.
+    db.session.execute(
+        sa.select(District.id).where(District.id == district_id).with_for_update(key_share=True)
+    )
 
 
 def _approve(transfer: Transfer, step: Step, *, by: User, clock: Clock) -> Transfer:

@@ -34,7 +34,7 @@ from exchange.transfers.models import Transfer, TransferLine
 from exchange.transfers.rules import Arrival, Bearer, Decision, DeclineReason, Kind, Step, StepName
 from exchange.web.display import with_arguments
 from exchange.web.export import export
-from exchange.web.forms import CopiesField, Filled, Form, RussianDateField, seen_version
+from exchange.web.forms import CopiesField, Filled, Form, RussianDateField, number, seen_version
 from exchange.web.pages import came_from, done, page
 
 bp = Blueprint("transfers", __name__)
@@ -148,7 +148,7 @@ def waiting() -> Response:
 @bp.post("/transfers/approve")
 def approve_many() -> Response:
     """Approve the transfers that were ticked."""
-    ids = [int(text) for text in request.form.getlist("id") if text.isdecimal()]
+    ids = request.form.getlist("id", type=number)
     if not ids:
         raise Invalid("Отметьте хотя бы одну передачу.")
     approved = services.approve_many(ids, by=access.current(), clock=clock())

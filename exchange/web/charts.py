@@ -30,17 +30,23 @@ class Bar:
 
 
 def bar_chart(
-    rows: Sequence[Bar], *, name: str, title: str, description: str, maximum: float | None = None
+    rows: Sequence[Bar],
+    *,
+    name: str,
+    title: str,
+    description: str,
+    maximum: float | None = None,
+    width: int = WIDTH,
 ) -> Markup:
     """Return horizontal bars, one row each, as an SVG picture.
 
     ``name`` makes the ids of its parts unique on the page; ``title`` and ``description`` are what is read
     aloud instead of it. ``maximum`` is the length of a full row (drawn pale behind the bars), by default the
-    longest bar.
+    longest bar. ``width`` is that of the picture in CSS pixels, at which its letters have their size.
     """
     longest = maximum or max([row.value for row in rows] + [row.second or 0 for row in rows], default=0) or 1
     label = max((len(_shortened(row.label)) for row in rows), default=0) * LETTER + 8
-    room = WIDTH - label - FIGURE
+    room = width - label - FIGURE
     drawn = Markup("").join(_row(row, index, label, room, room / longest) for index, row in enumerate(rows))
     return Markup(
         '<svg class="chart" role="img" aria-labelledby="{name}-title {name}-description" '
@@ -49,7 +55,7 @@ def bar_chart(
         "{drawn}</svg>"
     ).format(
         name=name,
-        width=WIDTH,
+        width=width,
         height=max(1, len(rows)) * ROW,
         title=title,
         description=description,

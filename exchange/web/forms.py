@@ -37,6 +37,12 @@ class Form(FlaskForm):  # type: ignore[misc]
             self.form_errors.append(text)
 
 
+YEARS = range(1900, 2101)
+"""Years that anything here can be about; also keeps days away from the ends of the calendar."""
+MOST_DIGITS = 9
+"""Digits of the greatest number of a row."""
+
+
 class RussianDateField(StringField):  # type: ignore[misc]
     """A date typed as дд.мм.гггг (or picked, which browsers send as гггг-мм-дд)."""
 
@@ -55,10 +61,12 @@ class RussianDateField(StringField):  # type: ignore[misc]
             return
         for pattern in ("%d.%m.%Y", "%d.%m.%y", "%Y-%m-%d"):
             try:
-                self.data = datetime.strptime(text, pattern).date()  # noqa: DTZ007
+                day = datetime.strptime(text, pattern).date()  # noqa: DTZ007
             except ValueError:
                 continue
-            return
+            if day.year in YEARS:
+                self.data = day
+                return
         raise ValueError(gettext("Дата не понята: «%(text)s». Напишите, например, 20.06.2027.", text=text))
 
 
@@ -116,9 +124,17 @@ class Filled:
             raise ValidationError(self.message or lazy_gettext("Заполните это поле."))
 
 
+def number(text: str) -> int:
+    """Read the number of a row, as the ``type`` of an argument; ``ValueError`` for any other text."""
+    if not text.isdecimal() or len(text) > MOST_DIGITS:
+        raise ValueError("not the number of a row")
+    return int(text)
+
+
 def seen_version() -> int | None:
     """Return the version of the object the submitted form was rendered from."""
     text = request.form.get("_version", "")
-    if text and not text.isdecimal():
-        raise Invalid("Форма повреждена. Обновите страницу.")
-    return int(text) if text else None
+    try:
+        return number(text) if text else None
+    except ValueError:
+        raise Invalid("Форма повреждена. Обновите страницу.") from None

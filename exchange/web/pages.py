@@ -9,6 +9,7 @@ from typing import Any
 from flask import (
     Flask,
     Response,
+    abort,
     current_app,
     flash,
     make_response,
@@ -22,12 +23,15 @@ from flask_login import current_user
 from flask_wtf.csrf import CSRFError, generate_csrf
 from jinja2_fragments.flask import render_block
 from markupsafe import Markup
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm.exc import StaleDataError
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import IntegerConverter, Map
 from werkzeug.urls import iri_to_uri
 
-from exchange.db import db
+from exchange.db import db, in_unit_now, is_busy
 from exchange.errors import DomainError
+from exchange.web.forms import MOST_DIGITS
 from exchange.web.unit import new_action_key
 
 CSP = (
@@ -41,6 +45,7 @@ HTTP_MESSAGES = {
     405: "Так эту страницу открыть нельзя. Вернитесь назад и обновите её.",
     413: "Файл слишком большой.",
     429: "Слишком много попыток. Подождите четверть часа.",
+    503: "Портал сейчас занят. Ничего не изменено; повторите через минуту.",
     500: "На сервере ошибка. Ничего не изменено; повторите позже или сообщите методисту.",
 }
 
@@ -109,8 +114,25 @@ def sign_in_first() -> Response:
     return done(url_for("people.sign_in", _back=back), gettext("Войдите, чтобы продолжить."), category="info")
 
 
+class RowNumber(IntegerConverter):
+    """A number in an address: one greater than any row's leads nowhere, instead of to the database."""
+
+    def __init__(self, map: Map) -> None:
+        super().__init__(map, max=10**MOST_DIGITS - 1)
+
+
+def refuse_nul() -> None:
+    """Refuse the one character that no text has and PostgreSQL does not store."""
+    texts = [request.path, *request.args, *request.form, *request.files]
+    texts += [text for values in (request.args, request.form) for _, text in values.items(multi=True)]
+    texts += [upload.filename or "" for _, upload in request.files.items(multi=True)]
+    if any("\0" in text for text in texts):
+        abort(400)
+
+
 def init_pages(app: Flask) -> None:
     """Register the error answers, the security headers and the template globals."""
+    app.url_map.converters["int"] = RowNumber
 
     @app.errorhandler(DomainError)
     def on_domain_error(error: DomainError) -> Response:
@@ -119,6 +141,13 @@ def init_pages(app: Flask) -> None:
     @app.errorhandler(StaleDataError)
     def on_stale(error: StaleDataError) -> Response:
         return error_answer(409, gettext("Пока страница была открыта, это уже изменили. Обновите страницу."))
+
+    @app.errorhandler(OperationalError)
+    def on_busy(error: OperationalError) -> Response:
+        # Of a view that opens its own units; the others are tried again by whoever opened theirs.
+        if in_unit_now() or not is_busy(error):
+            raise error
+        return error_answer(503, gettext(HTTP_MESSAGES[503]))
 
     @app.errorhandler(CSRFError)
     def on_csrf(error: CSRFError) -> Response:
@@ -160,7 +189,7 @@ def htmx_config() -> str:
             "responseHandling": [
                 {"code": "204", "swap": False},
                 {"code": "[23]..", "swap": True},
-                {"code": "400|403|404|405|409|413|422|429|500", "swap": True},
+                {"code": "400|403|404|405|409|413|422|429|500|503", "swap": True},
                 {"code": "...", "swap": False, "error": True},
             ],
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import random
@@ -15,9 +16,10 @@ import sqlalchemy as sa
 from flask import Flask, Response, current_app, flash, g, request, session
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.orm.exc import StaleDataError
+from werkzeug.exceptions import ServiceUnavailable
 
 from exchange.clock import Clock
-from exchange.db import ATTEMPTS, Base, db, insert_if_absent, is_retriable, unit_of_work
+from exchange.db import ATTEMPTS, Base, db, insert_if_absent, is_busy, is_retriable, unit_of_work
 from exchange.errors import Invalid
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -67,13 +69,15 @@ class Portal(Flask):
         view = self.view_functions.get(request.endpoint or "")
         if request.method in SAFE_METHODS or getattr(view, "outside_unit", False):
             return super().full_dispatch_request()
-        before = dict(session)
+        before = copy.deepcopy(dict(session))
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return self._dispatch_in_unit()
             except sa.exc.DBAPIError as error:
                 if attempt == ATTEMPTS or not is_retriable(error):
-                    raise
+                    if not is_busy(error):
+                        raise
+                    return self.finalize_request(self.handle_user_exception(ServiceUnavailable()))
             _start_over(before)
             time.sleep(random.uniform(0, 0.02 * 2**attempt))
         raise AssertionError("unreachable")
@@ -96,7 +100,7 @@ def _start_over(before: dict[str, Any]) -> None:
     """Forget what a failed attempt left in the request and the session."""
     vars(g).clear()
     session.clear()
-    session.update(before)
+    session.update(copy.deepcopy(before))
     for upload in request.files.values():
         upload.stream.seek(0)
 

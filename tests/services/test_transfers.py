@@ -692,6 +692,19 @@ def test_what_is_on_loan_is_not_given_for_good(world: World, loan: Deal, clock: 
         )
 
 
+def test_nobody_borrows_their_own_books(world: World, loan: Deal, clock: FrozenClock) -> None:
+    with pytest.raises(Invalid, match="на балансе получателя"), unit_of_work():
+        services.propose(
+            giver=world.recipient_school,
+            taker=world.donor_school,
+            kind=Kind.LOAN,
+            lines=[services.NewLine(loan.edition.id, world.donor_school.id, 1)],
+            proposed_by=Party.METHODIST,
+            by=world.methodist,
+            clock=clock,
+        )
+
+
 # --- The fund ---
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from flask import url_for
 
 from exchange.clock import FrozenClock
 from exchange.schools import services as schools
+from exchange.web import pages
 from tests.conftest import SignIn
 from tests.factories import World
 
@@ -85,3 +87,35 @@ def test_the_way_back_is_an_address_of_plain_letters(app, world: World, sign_in:
         "/language", data={"language": "ru", "_back": "/board?q=физика"}, headers={"HX-Request": "true"}
     )
     assert answer.headers["HX-Redirect"] == "/board?q=%D1%84%D0%B8%D0%B7%D0%B8%D0%BA%D0%B0"
+
+
+def test_nothing_is_changed_without_the_token(app, world: World, sign_in: SignIn) -> None:
+    client = sign_in(world.methodist)
+    app.config["WTF_CSRF_ENABLED"] = True
+    for rule in app.url_map.iter_rules():
+        if "POST" not in rule.methods:
+            continue
+        with app.test_request_context():
+            url = url_for(rule.endpoint, **{name: 1 if name != "mark" else "lock" for name in rule.arguments})
+        for headers in ({}, {"HX-Request": "true"}):
+            assert client.post(url, headers=headers).status_code == 400, url
+    # Whose session is gone is led to the sign-in page instead.
+    assert app.test_client().post("/offers/1/withdraw").location.startswith("/sign-in?")
+    assert app.test_client().post("/sign-in", data={"login": "a", "password": "b"}).status_code == 400
+
+
+@pytest.mark.parametrize("headers", [{}, {"HX-Request": "true"}])
+def test_errors_of_the_protocol_are_sentences(
+    app, world: World, sign_in: SignIn, headers: dict[str, str]
+) -> None:
+    client = sign_in(world.donor)
+    app.config["MAX_CONTENT_LENGTH"] = 1000
+    answers = {
+        404: client.get("/nowhere", headers=headers),
+        405: client.get("/offers/1/withdraw", headers=headers),
+        413: client.post("/account", data={"full_name": "a" * 2000}, headers=headers),
+    }
+    for status, answer in answers.items():
+        assert answer.status_code == status
+        assert pages.HTTP_MESSAGES[status] in answer.text
+        assert answer.headers.get("HX-Retarget") == ("#notices" if headers else None)

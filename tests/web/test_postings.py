@@ -524,6 +524,18 @@ def test_small_counts_are_kept_back(world: World, clock: FrozenClock, sign_in: S
         assert ("менее 3" in rows[1]) is not seen
 
 
+def test_small_counts_are_kept_back_from_the_accountant_of_the_district(
+    world: World, clock: FrozenClock, sign_in: SignIn
+) -> None:
+    with unit_of_work():
+        special = make_textbook("Речь", special_needs=True, parts=2)
+        request = request_of(world, clock, special, copies_by_part={1: 2, 2: 2})
+    for person, seen in ((world.recipient, True), (world.methodist, True), (world.accountant, False)):
+        page = sign_in(person).get(f"/requests/{request.id}").text
+        assert ("запрошено 2" in page) is seen
+    assert "4 экз." not in sign_in(world.administrator).get("/journal").text
+
+
 def test_three_are_not_a_small_count(world: World, clock: FrozenClock, sign_in: SignIn) -> None:
     with unit_of_work():
         request_of(world, clock, make_textbook("Речь", special_needs=True), copies_by_part={1: 3})

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 import psycopg
 import pytest
 import sqlalchemy as sa
 from flask import Response, flash, make_response, request
 
-from exchange.db import db
+from exchange.db import db, sqlite_module
 from exchange.errors import Invalid
 from exchange.schools.models import SignInFailure
 from exchange.schools.views import clock as app_clock
 from exchange.schools.views import public
 from exchange.web.pages import done
 from exchange.web.unit import Portal
+from tests.conftest import ENGINE
 
 
 class SerializationFailure(psycopg.errors.SerializationFailure):
@@ -30,6 +33,7 @@ def probe(app: Portal) -> Portal:
         db.session.add(SignInFailure(login=request.form.get("login", "x"), at=app_clock().now()))
         db.session.flush()
         outcome = request.form.get("outcome")
+        flash("заодно", "info")
         if outcome == "refuse":
             raise Invalid("Так нельзя.")
         if outcome == "crash":
@@ -42,7 +46,6 @@ def probe(app: Portal) -> Portal:
             return make_response("<p>страница</p>", 200)
         if outcome == "bad":
             return make_response("<p>исправьте</p>", 422)
-        flash("заодно", "info")
         return done("/there", "Записано")
 
     app.add_url_rule("/probe", "probe", view, methods=["POST"])
@@ -70,6 +73,33 @@ def test_a_serialization_failure_runs_the_whole_unit_again(probe: Portal) -> Non
     answer = probe.test_client().post("/probe", data={"outcome": "clash", "_key": "k"})
     assert answer.status_code == 303
     assert rows() == 1
+
+
+def test_a_retry_says_everything_once(probe: Portal) -> None:
+    client = probe.test_client()
+    with client.session_transaction() as session:
+        session["_flashes"] = [("info", "раньше")]
+    client.post("/probe", data={"outcome": "clash"})
+    with client.session_transaction() as session:
+        assert [message for _, message in session["_flashes"]] == ["раньше", "заодно", "Записано"]
+
+
+@pytest.mark.skipif(ENGINE != "sqlite", reason="PostgreSQL has many writers at a time")
+@pytest.mark.parametrize("url", ["/probe", "/sign-in"])
+@pytest.mark.parametrize("headers", [{}, {"HX-Request": "true"}])
+def test_a_database_that_stays_locked_is_a_sentence(probe: Portal, url: str, headers: dict[str, str]) -> None:
+    @sa.event.listens_for(db.engine, "connect")
+    def wait_briefly(connection: sqlite3.Connection, _record: object) -> None:
+        connection.execute("PRAGMA busy_timeout=50")
+
+    db.session.remove()
+    db.engine.dispose()
+    other = sqlite_module().connect(db.engine.url.database, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    answer = probe.test_client().post(url, data={"login": "a", "password": "b"}, headers=headers)
+    other.close()
+    assert answer.status_code == 503
+    assert "Портал сейчас занят" in answer.text
 
 
 def test_a_repeat_gets_the_first_answer_and_its_notices(probe: Portal) -> None:
