@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -1073,7 +1074,7 @@ def board(
     ``limit=None`` returns all; ``with_subjects`` adds the subjects to choose from. Four queries.
     """
     access.require(by, Action.SEE_DISTRICT)
-    present = _present(by.district_id)
+    present = _on_board()
     shown = sa.select(present.c.textbook_id)
     if side is not None:
         shown = shown.where(present.c.side == side.value)
@@ -1104,7 +1105,9 @@ def board(
         near = _nearest(present, school)
         query = query.outerjoin(near, near.c.textbook_id == Textbook.id)
         order.insert(0, sa.func.coalesce(near.c.km, FARTHEST))
-    books = db.session.execute(query.order_by(*order).offset(first).limit(limit)).all()
+    books = db.session.execute(
+        query.order_by(*order).offset(first).limit(limit), {"district": by.district_id}
+    ).all()
     ids = [book.id for book in books]
     givers, seekers = _lines(ids, by=by, school=school, special={b.id for b in books if b.special_needs})
     verdicts = catalog.verdicts(ids, clock.today(by.district.timezone))
@@ -1113,7 +1116,7 @@ def board(
     ]
     subjects = books[0].subjects if books else ""
     if with_subjects and not books:
-        subjects = db.session.scalar(sa.select(_subjects(present))) or ""
+        subjects = db.session.scalar(sa.select(_subjects(present)), {"district": by.district_id}) or ""
     return Board(rows, books[0].total if books else 0, sorted(subjects.split(SEPARATOR)) if subjects else [])
 
 
@@ -1135,11 +1138,15 @@ FARTHEST = 1_000_000.0
 """km; books nobody near has to spare come last."""
 
 
-def _open_offers(district_id: int) -> list[sa.ColumnElement[bool]]:
+Id = int | sa.BindParameter[int]
+"""A number, or the place of one in a statement that is put together once."""
+
+
+def _open_offers(district_id: Id) -> list[sa.ColumnElement[bool]]:
     return [Offer.district_id == district_id, Offer.state == PostingState.OPEN, Offer.copies > Offer.reserved]
 
 
-def _open_requests(district_id: int) -> list[sa.ColumnElement[bool]]:
+def _open_requests(district_id: Id) -> list[sa.ColumnElement[bool]]:
     return [
         Request.district_id == district_id,
         Request.state == PostingState.OPEN,
@@ -1147,7 +1154,7 @@ def _open_requests(district_id: int) -> list[sa.ColumnElement[bool]]:
     ]
 
 
-def _fund_copies(district_id: int) -> sa.Subquery:
+def _fund_copies(district_id: Id) -> sa.Subquery:
     """Unpromised usable copies of the fund by storage place and edition, whoever's balance they are on."""
     worn = sa.func.coalesce(sa.func.max(ShelfNote.worn), 0)
     return (
@@ -1175,7 +1182,7 @@ def _fund_copies(district_id: int) -> sa.Subquery:
     )
 
 
-def _present(district_id: int) -> sa.CTE:
+def _present(district_id: Id) -> sa.CTE:
     """Which textbooks are on the board, on which side and where (columns textbook_id, side, holder_id)."""
     offers = (
         sa.select(Edition.textbook_id, sa.literal(Side.HAVE.value).label("side"), Offer.holder_id)
@@ -1199,16 +1206,16 @@ def _present(district_id: int) -> sa.CTE:
     return sa.union_all(offers, spare, requests).cte("present")
 
 
-def _ways(school: Holder) -> sa.Subquery:
+def _ways(school_id: Id, school_km: float | sa.BindParameter[float], district_id: Id) -> sa.Subquery:
     """Road km from a school to all places of its district (columns holder_id, km).
 
     The same way as ``schools.services.distances``, but where a list can be ordered by it.
     """
     place, site = aliased(Holder), aliased(Holder)
     km = sa.case(
-        (site.id == school.id, 0.0),
+        (site.id == school_id, 0.0),
         (Road.km.is_not(None), Road.km),
-        else_=site.km_to_centre + school.km_to_centre,
+        else_=site.km_to_centre + school_km,
     )
     return (
         sa.select(place.id.label("holder_id"), km.label("km"))
@@ -1217,18 +1224,18 @@ def _ways(school: Holder) -> sa.Subquery:
         .outerjoin(
             Road,
             sa.or_(
-                sa.and_(Road.first_id == school.id, Road.second_id == site.id),
-                sa.and_(Road.second_id == school.id, Road.first_id == site.id),
+                sa.and_(Road.first_id == school_id, Road.second_id == site.id),
+                sa.and_(Road.second_id == school_id, Road.first_id == site.id),
             ),
         )
-        .where(place.district_id == school.district_id)
+        .where(place.district_id == district_id)
         .subquery("ways")
     )
 
 
 def _nearest(present: sa.CTE, school: Holder) -> sa.Subquery:
     """Return, per textbook, the way to the nearest other place that has it to spare."""
-    ways = _ways(school)
+    ways = _ways(school.id, school.km_to_centre, school.district_id)
     return (
         sa.select(present.c.textbook_id, sa.func.min(ways.c.km).label("km"))
         .join(ways, ways.c.holder_id == present.c.holder_id)
@@ -1238,7 +1245,9 @@ def _nearest(present: sa.CTE, school: Holder) -> sa.Subquery:
     )
 
 
-def _line_query(district_id: int, ids: Sequence[int], school: Holder | None) -> sa.Select[Any]:
+def _line_query(
+    district_id: Id, ids: sa.BindParameter[Any], school: tuple[Id, float | sa.BindParameter[float]] | None
+) -> sa.Select[Any]:
     """Return the query for all lines of these textbooks: offers, the fund, requests, the nearest first."""
     fund = _fund_copies(district_id)
     nothing = sa.null()
@@ -1315,11 +1324,28 @@ def _line_query(district_id: int, ids: Sequence[int], school: Holder | None) -> 
     order: list[Any] = [Holder.short_name, line.c.year.desc(), line.c.part, line.c.id]
     if school is None:
         return query.add_columns(sa.cast(nothing, sa.Float).label("km")).order_by(*order)
-    ways = _ways(school)
+    ways = _ways(*school, district_id)
     return (
         query.add_columns(ways.c.km)
         .join(ways, ways.c.holder_id == line.c.holder_id)
         .order_by(ways.c.km, *order)
+    )
+
+
+@cache
+def _on_board() -> sa.CTE:
+    """Return ``_present`` for any ``:district``, put together once: that takes longer than to run it."""
+    return _present(sa.bindparam("district", type_=sa.Integer))
+
+
+@cache
+def _lines_of_books(*, from_school: bool) -> sa.Select[Any]:
+    """Return ``_line_query`` for any ``:district``, ``:ids``, ``:school`` and ``:school_km``."""
+    place = sa.bindparam("school", type_=sa.Integer), sa.bindparam("school_km", type_=sa.Float)
+    return _line_query(
+        sa.bindparam("district", type_=sa.Integer),
+        sa.bindparam("ids", expanding=True, type_=sa.Integer),
+        place if from_school else None,
     )
 
 
@@ -1333,7 +1359,10 @@ def _lines(
     if not ids:
         return givers, seekers
     my_id = school.id if school else None
-    for row in db.session.execute(_line_query(by.district_id, ids, school)):
+    asked: dict[str, Any] = {"district": by.district_id, "ids": ids}
+    if school is not None:
+        asked |= {"school": school.id, "school_km": school.km_to_centre}
+    for row in db.session.execute(_lines_of_books(from_school=school is not None), asked):
         if row.side == Side.NEED.value:
             wanted.setdefault(row.id, []).append(row)
         elif row.id is None:

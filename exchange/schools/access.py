@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, cast
 
 import sqlalchemy as sa
@@ -10,7 +12,7 @@ from flask_login import current_user
 from exchange.db import db
 from exchange.errors import Forbidden, NotFound
 from exchange.schools.models import Holder, Membership, User
-from exchange.schools.rules import Action, HolderKind, Place, Role, may
+from exchange.schools.rules import Action, Duty, HolderKind, Place, Role, may
 
 FORBIDDEN = "У вас нет права на это действие."
 
@@ -72,17 +74,35 @@ def where_allowed(by: User, *actions: Action) -> sa.Select[int]:
 
     Like ``acting_for``, without loading the holders: for conditions of other queries.
     """
+    return _where_allowed(tuple(by.duties), by.district_id, actions)
+
+
+@lru_cache(maxsize=1024)
+def _where_allowed(duties: tuple[Duty, ...], district_id: int, actions: tuple[Action, ...]) -> sa.Select[int]:
+    # Every page asks this several times; to put the condition together takes longer than to run it.
+    own, kinds = _places(duties, district_id, actions)
+    return sa.select(Holder.id).where(
+        Holder.district_id == district_id, sa.or_(Holder.id.in_(own), Holder.kind.in_(kinds))
+    )
+
+
+def allowed_somewhere(by: User, *actions: Action) -> bool:
+    """Say whether there is any school or storage place at which ``by`` may do any of the actions."""
+    return any(_places(tuple(by.duties), by.district_id, actions))
+
+
+def _places(
+    duties: tuple[Duty, ...], district_id: int, actions: tuple[Action, ...]
+) -> tuple[Sequence[int], Sequence[HolderKind]]:
+    """Return the schools by id, and the kinds of the district's holders, where one may do any of it."""
 
     def may_any(place: Place) -> bool:
-        return any(may(by.duties, action, place) for action in actions)
+        return any(may(duties, action, place) for action in actions)
 
-    own = [m.school.id for m in by.memberships if m.school is not None and may_any(m.school.place)]
-    kinds = [
-        kind for kind in (HolderKind.SCHOOL, HolderKind.FUND) if may_any(Place(by.district_id, None, kind))
-    ]
-    return sa.select(Holder.id).where(
-        Holder.district_id == by.district_id, sa.or_(Holder.id.in_(own), Holder.kind.in_(kinds))
-    )
+    schools = {duty.school_id for duty in duties if duty.school_id is not None}
+    own = sorted(id_ for id_ in schools if may_any(Place(district_id, id_, HolderKind.SCHOOL)))
+    kinds = [k for k in (HolderKind.SCHOOL, HolderKind.FUND) if may_any(Place(district_id, None, k))]
+    return own, kinds
 
 
 def people_who_may(action: Action, holder: Holder) -> list[int]:

@@ -450,13 +450,15 @@ class Filter:
 def _belongs(book: ShelfBook, show: Show, since: datetime) -> bool:
     if show is Show.EMPTY or book.empty:
         return show is Show.EMPTY and book.empty
-    return {
-        Show.ALL: True,
-        Show.SURPLUS: bool(book.surplus),
-        Show.NEED: bool(book.need),
-        Show.UNPAIRED: bool(book.sets.unpaired),
-        Show.UNCOUNTED: not book.counted_since(since),
-    }[show]
+    # Only what is asked for is worked out: a shelf has hundreds of books.
+    belongs: Mapping[Show, Callable[[], bool]] = {
+        Show.ALL: lambda: True,
+        Show.SURPLUS: lambda: bool(book.surplus),
+        Show.NEED: lambda: bool(book.need),
+        Show.UNPAIRED: lambda: bool(book.sets.unpaired),
+        Show.UNCOUNTED: lambda: not book.counted_since(since),
+    }
+    return belongs[show]()
 
 
 def beginning(year: SchoolYear) -> datetime:

@@ -472,7 +472,8 @@ def test_distances_are_those_of_the_schools(world: World, clock: FrozenClock, ed
         db.session.flush()
         low, high = sorted((world.donor_school.id, world.recipient_school.id))
         db.session.add(Road(first_id=low, second_id=high, km=12.5))
-    ways = services._ways(world.recipient_school)
+    school = world.recipient_school
+    ways = services._ways(school.id, school.km_to_centre, school.district_id)
     found = dict(db.session.execute(sa.select(ways.c.holder_id, ways.c.km)).all())
     known = schools.distances(world.district.id)
     assert place.id in found
