@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import http.client
 import os
 import signal
@@ -11,8 +12,10 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from wsgiref.types import StartResponse
 
 import pytest
+from werkzeug.test import Client
 
 from exchange import server
 
@@ -114,3 +117,36 @@ def test_the_portal_starts_says_where_and_stops(tmp_path: Path) -> None:
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
         connection.close()
+
+
+@pytest.mark.parametrize(
+    ("accepted", "encoding"), [("gzip, br", "gzip"), ("identity", None), ("gzip;q=0", None)]
+)
+def test_texts_travel_compressed_to_whoever_takes_that(accepted: str, encoding: str | None) -> None:
+    page = "<p>учебник</p>" * 500
+
+    def app(environ: object, start_response: StartResponse) -> list[bytes]:
+        start_response("200 OK", [("Content-Type", "text/html; charset=utf-8"), ("ETag", '"abc"')])
+        return [page.encode()]
+
+    answer = Client(server.compressed(app)).get("/", headers={"Accept-Encoding": accepted})
+    assert answer.headers.get("Content-Encoding") == encoding
+    assert "Accept-Encoding" in answer.headers["Vary"]
+    body = gzip.decompress(answer.data) if encoding else answer.data
+    assert body.decode() == page
+    assert answer.content_length == len(answer.data)
+    assert answer.get_etag() == ("abc", encoding is not None)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "size"),
+    [("200 OK", "text/html", 100), ("200 OK", "image/png", 5000), ("404 NOT FOUND", "text/html", 5000)],
+)
+def test_what_would_not_gain_stays_as_it_is(status: str, kind: str, size: int) -> None:
+    def app(environ: object, start_response: StartResponse) -> list[bytes]:
+        start_response(status, [("Content-Type", kind)])
+        return [b"x" * size]
+
+    answer = Client(server.compressed(app)).get("/", headers={"Accept-Encoding": "gzip"})
+    assert "Content-Encoding" not in answer.headers
+    assert answer.data == b"x" * size
