@@ -29,7 +29,7 @@ from exchange.schools.rules import Action
 from exchange.schools.views import clock, settings
 from exchange.web.export import export
 from exchange.web.formats import format_date
-from exchange.web.forms import Filled, Form, RussianDateField
+from exchange.web.forms import Filled, Form, RussianDateField, asked_number
 from exchange.web.pages import done, page, wants_fragment
 from exchange.web.unit import outside_unit
 
@@ -68,11 +68,6 @@ def _today() -> date:
     return clock().today(access.current().district.timezone)
 
 
-def _number(name: str) -> int | None:
-    text = request.args.get(name, "")
-    return int(text) if text.isdecimal() and len(text) < 6 else None
-
-
 # --- the catalogue ---
 
 
@@ -84,13 +79,13 @@ def index() -> Response:
         name: request.args.get(name, "").strip()[:200]
         for name in ("q", "subject", "grade", "publisher", "level", "standing")
     }
-    number = max(_number("page") or 1, 1)
+    number = max(asked_number(request.args, "page", 5) or 1, 1)
     format_ = request.args.get("format")
     found = services.search(
         chosen["q"],
         on=_today(),
         subject=chosen["subject"],
-        grade=_number("grade"),
+        grade=asked_number(request.args, "grade", 5),
         publisher=chosen["publisher"],
         level=chosen["level"] or None,
         standing=next((each for each in Legality if each.value == chosen["standing"]), None),
@@ -300,7 +295,7 @@ def run(run_id: int) -> Response:
         if one.result is None:
             raise NotFound
         return export(format_, _("отчёт о загрузке"), [_(title) for title in REPORT_HEADER], chosen)
-    number = max(_number("page") or 1, 1)
+    number = max(asked_number(request.args, "page", 5) or 1, 1)
     shown = chosen[(number - 1) * services.PAGE : number * services.PAGE]
     # The name of the sheet is left to the download; what is empty on this page takes no room.
     filled = [at for at in range(len(REPORT_HEADER)) if at != SHEET and any(row[at] for row in shown)]

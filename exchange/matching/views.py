@@ -30,7 +30,7 @@ from exchange.transfers.rules import KIND_NAMES, STATE_NAMES, STATE_TONES
 from exchange.web.charts import Bar, bar_chart
 from exchange.web.export import export
 from exchange.web.formats import format_number
-from exchange.web.forms import seen_version
+from exchange.web.forms import asked_number, seen_version
 from exchange.web.pages import done, page, text_of, wants_fragment
 from exchange.web.unit import outside_unit
 
@@ -247,8 +247,7 @@ def pages_of(trips: Sequence[Trip], most: int) -> list[list[Trip]]:
 
 def _page_number(count: int) -> int:
     """Return the page asked for, the last one where there are fewer (lines may have been taken out)."""
-    text = request.args.get("page", "")
-    return min(max(1, int(text) if text.isdecimal() and len(text) < 10 else 1), max(1, count))
+    return min(max(1, asked_number(request.args, "page") or 1), max(1, count))
 
 
 def _transfers(plan: Plan) -> Sequence[Any]:

@@ -30,7 +30,7 @@ from exchange.schools.views import clock, settings
 from exchange.stock.rules import CONDITION_NAMES, Condition, sets_of
 from exchange.web import subjects
 from exchange.web.export import export
-from exchange.web.forms import CopiesField, Form, RussianDateField, seen_version
+from exchange.web.forms import CopiesField, Form, RussianDateField, asked_number, seen_version
 from exchange.web.pages import came_from, done, page, wants_fragment
 
 bp = Blueprint("postings", __name__)
@@ -177,13 +177,8 @@ def _today() -> date:
     return clock().today(access.current().district.timezone)
 
 
-def _number(name: str) -> int | None:
-    text = request.args.get(name, "")
-    return int(text) if text.isdecimal() and len(text) < 10 else None
-
-
 def _page_number() -> int:
-    return max(1, _number("page") or 1)
+    return max(1, asked_number(request.args, "page") or 1)
 
 
 def _pages(total: int) -> int:
@@ -274,8 +269,12 @@ def _offer_standing(row: Any) -> tuple[str, str]:
 def new_offer() -> Response:
     """Post a surplus of a textbook: one row per year and part on my school's shelf."""
     school = _school_that_may(Action.POST_OFFER)
-    edition = db.session.get(Edition, number) if (number := _number("edition")) is not None else None
-    textbook = _textbook(edition.textbook_id if edition else _number("textbook"))
+    edition = (
+        db.session.get(Edition, number)
+        if (number := asked_number(request.args, "edition")) is not None
+        else None
+    )
+    textbook = _textbook(edition.textbook_id if edition else asked_number(request.args, "textbook"))
     shelf = services.shelf_of(school, textbook, clock=clock())
     rows = _chosen(shelf, edition)
     verdict = catalog.verdicts([textbook.id], _today())[textbook.id]
@@ -305,7 +304,7 @@ def new_offer() -> Response:
 
 def _chosen(shelf: Shelf, edition: Edition | None) -> list[ShelfRow]:
     """Return the rows with free copies that the address asks for: of one edition, of one year, or all."""
-    year = _number("year")
+    year = asked_number(request.args, "year")
     return [
         row
         for row in shelf.rows
@@ -503,7 +502,7 @@ def _request_standing(row: Any, parts: Sequence[Any]) -> tuple[str, str]:
 def new_request() -> Response:
     """Ask for what is missing of a textbook."""
     school = _school_that_may(Action.POST_REQUEST)
-    textbook = _textbook(_number("textbook"))
+    textbook = _textbook(asked_number(request.args, "textbook"))
     shelf = services.shelf_of(school, textbook, clock=clock())
     form = request_form(
         textbook.parts,
@@ -663,7 +662,7 @@ def board() -> Response:
     if side not in {"", *Side}:
         abort(404)
     whole = bool(request.args.get("format"))
-    textbook_id = _number("textbook")
+    textbook_id = asked_number(request.args, "textbook")
     found = services.board(
         by=by,
         school=school,
@@ -671,7 +670,7 @@ def board() -> Response:
         side=Side(side) if side else None,
         text=request.args.get("q", ""),
         subject=request.args.get("subject", ""),
-        grade=_number("grade"),
+        grade=asked_number(request.args, "grade"),
         textbook_id=textbook_id,
         nearest=bool(request.args.get("near")),
         mine=bool(request.args.get("mine")),

@@ -28,7 +28,7 @@ from exchange.transfers.rules import KIND_NAMES, STATE_NAMES, STATE_TONES, Kind,
 from exchange.web.charts import Bar, bar_chart
 from exchange.web.export import export
 from exchange.web.formats import format_number
-from exchange.web.forms import CopiesField, Filled, Form, RussianDateField
+from exchange.web.forms import CopiesField, Filled, Form, RussianDateField, asked_number
 from exchange.web.pages import done, page, wants_fragment
 
 bp = Blueprint("reserve", __name__)
@@ -38,13 +38,8 @@ def _today() -> date:
     return clock().today(access.current().district.timezone)
 
 
-def _number(name: str) -> int | None:
-    text = request.values.get(name, "")
-    return int(text) if text.isdecimal() and len(text) < 10 else None
-
-
 def _page_number() -> int:
-    return max(_number("page") or 1, 1)
+    return max(asked_number(request.values, "page") or 1, 1)
 
 
 def _pages(total: int) -> int:
@@ -68,10 +63,10 @@ def index() -> Response:
     wanted = services.Filter(
         text=chosen["q"],
         subject=chosen["subject"],
-        grade=_number("grade"),
+        grade=asked_number(request.values, "grade"),
         standing=next((each for each in Legality if each.value == chosen["standing"]), None),
-        place_id=_number("place"),
-        owner_id=_number("owner"),
+        place_id=asked_number(request.values, "place"),
+        owner_id=asked_number(request.values, "owner"),
     )
     found = services.listing(
         by.district_id,
@@ -347,7 +342,7 @@ def acquire() -> Response:
     """Take books in from outside: find the textbook first, then say how many, where to and by which paper."""
     by = access.current()
     access.require(by, Action.KEEP_FUND)
-    textbook_id = _number("textbook")
+    textbook_id = asked_number(request.values, "textbook")
     if textbook_id is None:
         return _choose_textbook()
     textbook = _textbook(textbook_id)
@@ -583,7 +578,7 @@ def take_in(textbook_id: int) -> Response:
 
 def _school_of(by: User, shelves: Sequence[Any]) -> Holder | None:
     """Return the school that was chosen; ``NotFound`` when it has nothing free of the textbook."""
-    school_id = _number("school")
+    school_id = asked_number(request.values, "school")
     if school_id is None:
         return None
     if school_id not in {row.school_id for row in shelves}:

@@ -29,7 +29,7 @@ from exchange.schools import access
 from exchange.schools.models import Holder, User
 from exchange.schools.rules import Action, HolderKind
 from exchange.stock import rules
-from exchange.stock.models import Enrolment, Floor, ShelfNote
+from exchange.stock.models import Enrolment, ShelfNote
 from exchange.stock.rules import Candidate, Condition, Provided, ShelfBook, ShelfEdition
 
 OPEN = "open"
@@ -449,16 +449,6 @@ def enrolment(school_id: int, school_year: int) -> dict[int, int]:
         )
     )
     return {row.grade: row.pupils for row in rows}
-
-
-def floor_copies(district_id: int, textbook_id: int) -> int:
-    """Return the copies (of each part) the fund keeps back of a textbook; 0 where no floor is set."""
-    return (
-        db.session.scalar(
-            sa.select(Floor.copies).where(Floor.district_id == district_id, Floor.textbook_id == textbook_id)
-        )
-        or 0
-    )
 
 
 def shelf(holder: Holder, *, on: date, text: str = "") -> list[ShelfBook]:

@@ -40,7 +40,7 @@ from exchange.stock.rules import (
 from exchange.web.charts import Bar, bar_chart
 from exchange.web.export import export
 from exchange.web.formats import format_percent
-from exchange.web.forms import CopiesField, Filled, Form, number
+from exchange.web.forms import CopiesField, Filled, Form, asked_number, number
 from exchange.web.pages import done, page, wants_fragment
 
 bp = Blueprint("stock", __name__)
@@ -187,11 +187,6 @@ def _filter_arguments() -> dict[str, Any]:
     return {name: request.args[name] for name in names if request.args.get(name)}
 
 
-def _number(name: str) -> int | None:
-    text = request.args.get(name, "")
-    return int(text) if text.isdecimal() and len(text) < 6 else None
-
-
 def _member(kind: Any, name: str) -> Any:
     """Return the enum member an argument names, or ``None``."""
     return next((member for member in kind if member.value == request.args.get(name)), None)
@@ -204,7 +199,7 @@ def _shelf_page(
     books = services.shelf(holder, on=_today(), text=request.args.get("q", ""))
     chosen = Filter(
         subject=request.args.get("subject", ""),
-        grade=_number("grade"),
+        grade=asked_number(request.args, "grade", 5),
         standing=_member(Legality, "standing"),
         show=_member(Show, "show") or Show.ALL,
     )
@@ -213,7 +208,7 @@ def _shelf_page(
     if format_ := request.args.get("format"):
         return export(format_, f"Полка {holder.short_name}", EXPORT_COLUMNS, _exported(shown))
     pages = max(1, ceil(len(shown) / PER_PAGE))
-    number = min(max(1, _number("page") or 1), pages)
+    number = min(max(1, asked_number(request.args, "page", 5) or 1), pages)
     return page(
         "stock/shelf.html",
         "list",
@@ -596,7 +591,7 @@ def _years(this_year: SchoolYear) -> list[SchoolYear]:
 def _chosen_year() -> SchoolYear:
     """Return the school year asked for, among those that can be worked on; else the present one."""
     this_year = SchoolYear.of(_today())
-    wanted = SchoolYear(_number("year") or this_year.start)
+    wanted = SchoolYear(asked_number(request.args, "year", 5) or this_year.start)
     return wanted if wanted in _years(this_year) else this_year
 
 
@@ -702,7 +697,7 @@ def _provision_page(
         chart=_chart(schools or grades, f"{title}, {year.label}"),
         detail=sorted(detail, key=lambda each: (each[0][1], report.books[each[0][0]].sort_key)),
         narrowed=narrowed,
-        grade=_number("grade"),
+        grade=asked_number(request.args, "grade", 5),
         subject=request.args.get("subject", ""),
         books=report.books,
         everything=_provision_url(),
@@ -711,7 +706,7 @@ def _provision_page(
 
 def _narrowed(rows: Iterable[Provided]) -> list[Provided]:
     """Return the rows of the grade and the subject that are asked for."""
-    grade, subject = _number("grade"), request.args.get("subject", "")
+    grade, subject = asked_number(request.args, "grade", 5), request.args.get("subject", "")
     return [row for row in rows if grade in (None, row.grade) and subject in ("", row.subject)]
 
 

@@ -34,7 +34,7 @@ from exchange.transfers.models import Transfer, TransferLine
 from exchange.transfers.rules import Arrival, Bearer, Decision, DeclineReason, Kind, Step, StepName
 from exchange.web.display import with_arguments
 from exchange.web.export import export
-from exchange.web.forms import CopiesField, Filled, Form, RussianDateField, number, seen_version
+from exchange.web.forms import CopiesField, Filled, Form, RussianDateField, asked_number, number, seen_version
 from exchange.web.pages import came_from, done, page
 
 bp = Blueprint("transfers", __name__)
@@ -66,26 +66,21 @@ def _chosen(kind: type[E], name: str) -> E | None:
     return kind(text) if text in {member.value for member in kind} else None
 
 
-def _number(name: str) -> int | None:
-    text = request.args.get(name, "")
-    return int(text) if text.isdecimal() and len(text) < 10 else None
-
-
 @bp.get("/transfers")
 def index() -> Response:
     """List the transfers the person may see, filtered; also as a file."""
     by = access.current()
     wanted = services.Filter(
         group=_chosen(rules.Group, "group"),
-        school_id=_number("school"),
+        school_id=asked_number(request.args, "school"),
         kind=_chosen(Kind, "kind"),
         direction=_chosen(rules.Direction, "direction"),
-        plan_id=_number("plan"),
+        plan_id=asked_number(request.args, "plan"),
     )
     if format_ := request.args.get("format"):
         rows, _total = services.listing(wanted, by=by)
         return export(format_, _("Передачи"), *_table(rows))
-    number = max(1, _number("page") or 1)
+    number = max(1, asked_number(request.args, "page") or 1)
     rows, total = services.listing(wanted, by=by, limit=PAGE, offset=(number - 1) * PAGE)
     return page(
         "transfers/index.html",
@@ -614,7 +609,9 @@ class Asked:
 
 
 def _asked(by: User) -> Asked:
-    offer_id, fund_id, edition_id = (_number(name) for name in ("offer", "fund", "edition"))
+    offer_id, fund_id, edition_id = (
+        asked_number(request.args, name) for name in ("offer", "fund", "edition")
+    )
     if offer_id is not None:
         offer = db.session.get(Offer, offer_id)
         if offer is None or offer.district_id != by.district_id:

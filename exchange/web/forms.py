@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -129,6 +129,15 @@ def number(text: str) -> int:
     if not text.isdecimal() or len(text) > MOST_DIGITS:
         raise ValueError("not the number of a row")
     return int(text)
+
+
+def asked_number(values: Mapping[str, str], name: str, most_digits: int = 9) -> int | None:
+    """Return the whole number that the address (or form) asks for under ``name``.
+
+    ``None`` for anything else, so that an odd address shows the plain page instead of an error.
+    """
+    text = values.get(name, "")
+    return int(text) if text.isdecimal() and len(text) <= most_digits else None
 
 
 def seen_version() -> int | None:
