@@ -20,6 +20,8 @@ import sqlalchemy as sa
 from exchange.catalog import services as catalog
 from exchange.catalog.models import Edition, FederalList, ListEntry, Textbook
 from exchange.catalog.rules import SchoolYear
+from exchange.classes import services as classes
+from exchange.classes.models import ClassGroup
 from exchange.clock import FrozenClock
 from exchange.db import db, in_unit
 from exchange.demo import district as people
@@ -36,7 +38,6 @@ from exchange.schools import services as schools
 from exchange.schools.models import District, Holder, User
 from exchange.schools.rules import HolderKind, Role
 from exchange.stock import services as stock
-from exchange.stock.models import Enrolment
 from exchange.stock.rules import Condition, sets_of
 from exchange.transfers import services as transfers
 from exchange.transfers.models import Transfer
@@ -243,7 +244,7 @@ class _Season:
         for school in people.SCHOOLS:
             holder = self.holder(school.code)
             even = school.pupils / school.grades
-            stock.set_enrolment(
+            classes.set_enrolment(
                 school=holder,
                 school_year=year,
                 pupils_by_grade={
@@ -297,10 +298,10 @@ class _Season:
     def pupils(self, code: str, grades: Iterable[int], year: int | None = None) -> int:
         return (
             db.session.scalar(
-                sa.select(sa.func.sum(Enrolment.pupils)).where(
-                    Enrolment.school_id == self.holders[code].id,
-                    Enrolment.school_year == (year or self.year),
-                    Enrolment.grade.in_(list(grades)),
+                sa.select(sa.func.sum(ClassGroup.pupils)).where(
+                    ClassGroup.school_id == self.holders[code].id,
+                    ClassGroup.school_year == (year or self.year),
+                    ClassGroup.grade.in_(list(grades)),
                 )
             )
             or 0

@@ -1,0 +1,1 @@
+"""Which textbook a line of a librarian's table means."""
