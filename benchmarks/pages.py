@@ -46,6 +46,7 @@ from exchange import create_app  # noqa: E402
 from exchange.catalog import services as catalog  # noqa: E402
 from exchange.catalog.models import Edition, FederalList, ListEntry, Textbook  # noqa: E402
 from exchange.catalog.rules import fold, sort_key  # noqa: E402
+from exchange.classes.models import ClassGroup  # noqa: E402
 from exchange.clock import FrozenClock  # noqa: E402
 from exchange.config import Settings  # noqa: E402
 from exchange.db import Base, db, in_unit, unit_of_work  # noqa: E402
@@ -57,7 +58,6 @@ from exchange.schools import services as schools  # noqa: E402
 from exchange.schools.models import District, Holder, User  # noqa: E402
 from exchange.schools.rules import HolderKind, Role  # noqa: E402
 from exchange.stock import views as stock_views  # noqa: E402
-from exchange.stock.models import Enrolment  # noqa: E402
 from exchange.stock.rules import Condition  # noqa: E402
 from exchange.transfers import views as transfers_views  # noqa: E402
 from exchange.transfers.models import Transfer, TransferLine  # noqa: E402
@@ -139,7 +139,7 @@ def fill(districts: int, clock: FrozenClock) -> list[User]:
     """Fill the database; return the librarians."""
     dice = random.Random(1)
     rows: dict[type[Base], list[dict[str, Any]]] = {
-        table: [] for table in (Balance, Offer, Request, RequestPart, Enrolment, Transfer, TransferLine)
+        table: [] for table in (Balance, Offer, Request, RequestPart, ClassGroup, Transfer, TransferLine)
     }
     with unit_of_work():
         books = make_books(dice)
@@ -203,7 +203,7 @@ def _fill_school(
         rows[RequestPart].append(
             {"request_id": request_id, "part": 1, "copies": dice.randint(1, 25), "matched": 0}
         )
-    rows[Enrolment] += [
+    rows[ClassGroup] += [
         {"school_id": holder_id, "school_year": 2026, "grade": grade, "pupils": 25} for grade in range(1, 12)
     ]
 

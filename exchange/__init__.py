@@ -15,6 +15,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from exchange import runs
 from exchange.catalog import views as catalog
+from exchange.classes import views as classes
 from exchange.cli import init_cli
 from exchange.clock import Clock, SystemClock
 from exchange.config import Settings
@@ -79,7 +80,7 @@ def create_app(settings: Settings | None = None, clock: Clock | None = None) -> 
     transfers.init_transfers(app)
     matching.init_matching(app)
     home.init_book_panels(app)
-    for feature in (home, people, catalog, stock, postings, transfers, matching, reserve):
+    for feature in (home, people, catalog, classes, stock, postings, transfers, matching, reserve):
         app.register_blueprint(feature.bp)
     app.register_blueprint(catalog.lists_bp)
     init_cli(app)

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from exchange.catalog import services as catalog
 from exchange.catalog.models import FederalList, ListEntry, Textbook
 from exchange.catalog.rules import SchoolYear, fold, identity, sort_key
+from exchange.classes import services as classes
 from exchange.clock import Clock
 from exchange.db import db, unit_of_work
 from exchange.schools import services as schools
@@ -205,6 +206,6 @@ def enrol(school: Holder, pupils_by_grade: Mapping[int, int], *, by: User, clock
     """Store the pupils of the present school year."""
     year = SchoolYear.of(clock.today(school.district.timezone))
     with unit_of_work():
-        stock.set_enrolment(
+        classes.set_enrolment(
             school=school, school_year=year.start, pupils_by_grade=pupils_by_grade, by=by, clock=clock
         )

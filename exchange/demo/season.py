@@ -20,6 +20,9 @@ import sqlalchemy as sa
 from exchange.catalog import services as catalog
 from exchange.catalog.models import Edition, FederalList, ListEntry, Textbook
 from exchange.catalog.rules import SchoolYear
+from exchange.classes import services as classes
+from exchange.classes.models import ClassGroup
+from exchange.classes.rules import Group
 from exchange.clock import FrozenClock
 from exchange.db import db, in_unit
 from exchange.demo import district as people
@@ -36,7 +39,6 @@ from exchange.schools import services as schools
 from exchange.schools.models import District, Holder, User
 from exchange.schools.rules import HolderKind, Role
 from exchange.stock import services as stock
-from exchange.stock.models import Enrolment
 from exchange.stock.rules import Condition, sets_of
 from exchange.transfers import services as transfers
 from exchange.transfers.models import Transfer
@@ -67,6 +69,16 @@ BUFFER = 2
 OFFERS_AT_ONCE = 8
 REQUESTS_AT_ONCE = 4
 """Postings of one school on one day: the largest surpluses and shortages first."""
+
+
+def _divided(grade: int, pupils: int, groups: int) -> list[Group]:
+    """Divide the pupils of a grade among its class groups, as evenly as can be."""
+    if groups == 1:
+        return [Group(grade, "", pupils)]
+    return [
+        Group(grade, "АБВГ"[number], pupils // groups + (number < pupils % groups))
+        for number in range(groups)
+    ]
 
 
 def play(now: datetime, password_hash: str) -> District:
@@ -243,13 +255,19 @@ class _Season:
         for school in people.SCHOOLS:
             holder = self.holder(school.code)
             even = school.pupils / school.grades
-            stock.set_enrolment(
+            classes.set_groups(
                 school=holder,
                 school_year=year,
-                pupils_by_grade={
-                    grade: max(1, round(even * self.random.uniform(0.85, 1.15)))
+                groups=[
+                    group
                     for grade in range(1, school.grades + 1)
-                },
+                    for group in _divided(
+                        grade,
+                        max(1, round(even * self.random.uniform(0.85, 1.15))),
+                        # The younger grades are divided first.
+                        school.groups // school.grades + (grade <= school.groups % school.grades),
+                    )
+                ],
                 by=self.librarian_of(holder),
                 clock=self.clock,
             )
@@ -297,10 +315,10 @@ class _Season:
     def pupils(self, code: str, grades: Iterable[int], year: int | None = None) -> int:
         return (
             db.session.scalar(
-                sa.select(sa.func.sum(Enrolment.pupils)).where(
-                    Enrolment.school_id == self.holders[code].id,
-                    Enrolment.school_year == (year or self.year),
-                    Enrolment.grade.in_(list(grades)),
+                sa.select(sa.func.sum(ClassGroup.pupils)).where(
+                    ClassGroup.school_id == self.holders[code].id,
+                    ClassGroup.school_year == (year or self.year),
+                    ClassGroup.grade.in_(list(grades)),
                 )
             )
             or 0

@@ -24,6 +24,8 @@ class MovementKind(StrEnum):
     REPLACEMENT = "replacement"
     RELOCATION = "relocation"
     """From one storage place of the fund to another; the owner stays."""
+    REVERSAL = "reversal"
+    """Undoes an import: its lines with the signs turned round."""
 
 
 MOVEMENT_NAMES = {
@@ -37,6 +39,7 @@ MOVEMENT_NAMES = {
     MovementKind.RETURN: "возврат",
     MovementKind.REPLACEMENT: "замена утраченного",
     MovementKind.RELOCATION: "перемещение между складами фонда",
+    MovementKind.REVERSAL: "отмена загрузки",
 }
 
 

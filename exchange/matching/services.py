@@ -16,6 +16,7 @@ from exchange import journal, runs
 from exchange.catalog import services as catalog
 from exchange.catalog.models import Edition, Textbook
 from exchange.catalog.rules import Legality, SchoolYear, Verdict
+from exchange.classes import services as classes
 from exchange.clock import Clock
 from exchange.db import db, in_unit
 from exchange.errors import DomainError, NotFound, Stale, WrongMoment
@@ -28,7 +29,7 @@ from exchange.schools import access
 from exchange.schools import services as schools
 from exchange.schools.models import District, Holder, User
 from exchange.schools.rules import Action, HolderKind
-from exchange.stock.models import Enrolment, Floor
+from exchange.stock.models import Floor
 from exchange.stock.rules import Condition
 from exchange.transfers import services as transfers
 from exchange.transfers.models import Transfer, TransferLine
@@ -264,12 +265,14 @@ def _needs(
 
 
 def _enrolment(district_id: int, today: date) -> dict[tuple[int, int], int]:
-    rows = db.session.execute(
-        sa.select(Enrolment.school_id, Enrolment.grade, Enrolment.pupils)
-        .join(Holder, Holder.id == Enrolment.school_id)
-        .where(Holder.district_id == district_id, Enrolment.school_year == SchoolYear.of(today).start)
-    )
-    return {(row.school_id, row.grade): row.pupils for row in rows}
+    schools = db.session.scalars(
+        sa.select(Holder.id).where(Holder.district_id == district_id, Holder.kind == HolderKind.SCHOOL)
+    ).all()
+    return {
+        (school_id, grade): pupils
+        for school_id, by_grade in classes.enrolments(schools, SchoolYear.of(today).start).items()
+        for grade, pupils in by_grade.items()
+    }
 
 
 def _refusals(district_id: int) -> defaultdict[int, set[int]]:

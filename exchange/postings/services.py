@@ -17,6 +17,7 @@ from exchange import journal
 from exchange.catalog import services as catalog
 from exchange.catalog.models import Edition, Textbook
 from exchange.catalog.rules import SchoolYear, Verdict
+from exchange.classes import services as classes
 from exchange.clock import Clock
 from exchange.db import Base, db
 from exchange.errors import Invalid, NotFound, Stale, WrongMoment
@@ -859,7 +860,7 @@ def _pupils(school: Holder, textbook: Textbook, year: SchoolYear) -> int | None:
         special_needs=textbook.special_needs,
         lasts=True,
     ).grades
-    pupils = stock.enrolment(school.id, year.start) if grades else {}
+    pupils = classes.enrolment(school.id, year.start) if grades else {}
     return sum(pupils.get(grade, 0) for grade in grades) if pupils else None
 
 

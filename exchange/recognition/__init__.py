@@ -1,1 +1,1 @@
-"""Recognition: which textbook of the list a row of a school's table means."""
+"""Which textbook a line of a librarian's table means."""

@@ -123,7 +123,7 @@ class Answer:
     """What a row means. ``candidates``: at most five, the best first.
 
     ``confidence``: the probability of the best one, or of the rejection. ``part``: the part the row names,
-    None for a whole set or when nothing is said; ``whole_set``: the row says that it counts sets; ``year``: of
+    None for a whole set or when nothing is said; ``whole_set``: the row says it counts sets; ``year``: of
     printing; ``question``: "grade", "part", "series", "level" or ""; ``others``: entries of the best book in
     other orders and editions, by falling likelihood; they are not among the candidates.
     """

@@ -58,6 +58,13 @@ class Action(StrEnum):
     """Counts of one or two special-needs pupils, which may identify a child."""
     COUNT = "count"
     SET_ENROLMENT = "set_enrolment"
+    PREPARE_LIST = "prepare_list"
+    """Choose the textbooks of the school's approved list."""
+    CHECK_LIST = "check_list"
+    """Sign the approved list as deputy, before the director."""
+    APPROVE_LIST = "approve_list"
+    OPEN_CAMPAIGN = "open_campaign"
+    """Open and close a counting campaign of the district."""
     POST_OFFER = "post_offer"
     POST_REQUEST = "post_request"
     ASK = "ask"
@@ -85,6 +92,9 @@ AT_OWN_SCHOOL: Mapping[Action, frozenset[Role]] = {
     Action.SEE_SMALL_COUNTS: SCHOOL_ROLES,
     Action.COUNT: frozenset({Role.LIBRARIAN}),
     Action.SET_ENROLMENT: frozenset({Role.LIBRARIAN, Role.DEPUTY}),
+    Action.PREPARE_LIST: frozenset({Role.LIBRARIAN, Role.DEPUTY}),
+    Action.CHECK_LIST: frozenset({Role.DEPUTY}),
+    Action.APPROVE_LIST: frozenset({Role.DIRECTOR}),
     Action.POST_OFFER: frozenset({Role.LIBRARIAN}),
     Action.POST_REQUEST: frozenset({Role.LIBRARIAN, Role.DEPUTY}),
     Action.ASK: frozenset({Role.LIBRARIAN}),
@@ -103,6 +113,7 @@ IN_DISTRICT: Mapping[Action, frozenset[Role]] = {
     Action.SETTLE: frozenset({Role.METHODIST}),
     Action.MATCH: frozenset({Role.METHODIST}),
     Action.KEEP_FUND: frozenset({Role.METHODIST}),
+    Action.OPEN_CAMPAIGN: frozenset({Role.METHODIST}),
     Action.LOAD_LIST: frozenset({Role.METHODIST}),
     Action.EDIT_ROADS: frozenset({Role.METHODIST}),
     Action.EDIT_SCHOOLS: frozenset({Role.METHODIST}),

@@ -1,4 +1,4 @@
-"""Tables of enrolment, the state of the shelf and the fund's floors."""
+"""Tables of the state of the shelf, a school's reserve and the fund's floors."""
 
 from __future__ import annotations
 
@@ -7,25 +7,8 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from exchange.db import Base, Identified, enum_column
+from exchange.db import Base, enum_column
 from exchange.stock.rules import Condition
-
-
-class Enrolment(Identified):
-    """Pupils of a grade of a school in a school year: a count, never a name."""
-
-    __tablename__ = "enrolment"
-    __table_args__ = (
-        sa.UniqueConstraint("school_id", "school_year", "grade"),
-        sa.CheckConstraint("pupils >= 0", name="pupils"),
-        sa.CheckConstraint("grade BETWEEN 1 AND 11", name="grade"),
-    )
-
-    school_id: Mapped[int] = mapped_column(sa.ForeignKey("holder.id"))
-    school_year: Mapped[int] = mapped_column(sa.SmallInteger)
-    """The year it starts in: 2026 is «2026/27»."""
-    grade: Mapped[int] = mapped_column(sa.SmallInteger)
-    pupils: Mapped[int]
 
 
 class ShelfNote(Base):
@@ -40,6 +23,22 @@ class ShelfNote(Base):
     worn: Mapped[int] = mapped_column(default=0)
     """Copies to be written off: they are on the shelf but not usable."""
     counted_at: Mapped[datetime | None]
+
+
+class SchoolReserve(Base):
+    """What a school keeps beyond its pupils and what it expects to wear out in a year: both in per cent."""
+
+    __tablename__ = "school_reserve"
+    __table_args__ = (
+        sa.CheckConstraint("buffer_percent BETWEEN 0 AND 50", name="buffer"),
+        sa.CheckConstraint("wear_percent BETWEEN 0 AND 50", name="wear"),
+    )
+
+    school_id: Mapped[int] = mapped_column(sa.ForeignKey("holder.id"), primary_key=True)
+    buffer_percent: Mapped[int] = mapped_column(sa.SmallInteger, default=0)
+    """Copies kept back from the surplus, per 100 pupils who use the book, rounded up."""
+    wear_percent: Mapped[int] = mapped_column(sa.SmallInteger, default=0)
+    """Copies expected to become unfit by next year, per 100, rounded up."""
 
 
 class Floor(Base):

@@ -10,11 +10,6 @@ from enum import StrEnum
 from exchange.catalog.rules import Legality, SchoolYear, Verdict
 from exchange.errors import Invalid
 
-FIRST_GRADE = 1
-LAST_GRADE = 11
-GRADES = range(FIRST_GRADE, LAST_GRADE + 1)
-MOST_PUPILS = 2000
-"""More pupils in one grade than any school has: a slip of the keyboard."""
 MOST_COPIES = 99_999
 """More copies of one book than any school has."""
 
@@ -240,17 +235,6 @@ def check_count(copies: int, *, promised: int, offered: int) -> None:
             "записать нельзя. Сначала уменьшите излишек."
         )
     raise Invalid(message, field="copies", promised=promised, offered=offered, least=promised + offered)
-
-
-def check_pupils(grade: int, pupils: int) -> None:
-    """Raise ``Invalid`` (field «grade-N») for a number of pupils that cannot be."""
-    if grade not in GRADES or not 0 <= pupils <= MOST_PUPILS:
-        raise Invalid(
-            "Учеников в %(grade)s классе – от 0 до %(most)s.",
-            field=f"grade-{grade}",
-            grade=grade,
-            most=MOST_PUPILS,
-        )
 
 
 def check_seen(seen: int, now: int) -> None:

@@ -1,4 +1,4 @@
-"""Counts, arrivals, write-offs and notes of a shelf; enrolment; what a shelf holds and how it provides."""
+"""Counts, arrivals, write-offs and notes of a shelf; what a shelf holds and how it provides."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from exchange import journal
 from exchange.catalog import services as catalog
 from exchange.catalog.models import Edition, Textbook
 from exchange.catalog.rules import SchoolYear, Verdict
+from exchange.classes import services as classes
 from exchange.clock import Clock
 from exchange.db import db, insert_if_absent
 from exchange.errors import Invalid, NotFound
@@ -29,7 +30,7 @@ from exchange.schools import access
 from exchange.schools.models import Holder, User
 from exchange.schools.rules import Action, HolderKind
 from exchange.stock import rules
-from exchange.stock.models import Enrolment, ShelfNote
+from exchange.stock.models import ShelfNote
 from exchange.stock.rules import Candidate, Condition, Provided, ShelfBook, ShelfEdition
 
 OPEN = "open"
@@ -317,61 +318,6 @@ def add_edition_to_shelf(
     return editions
 
 
-def set_enrolment(
-    *, school: Holder, school_year: int, pupils_by_grade: Mapping[int, int | None], by: User, clock: Clock
-) -> bool:
-    """Store the pupils of each grade in the year that starts in ``school_year``; ``None``: no such class.
-
-    Returns whether anything changed. Raises ``Invalid`` whose field is «grade-N».
-    """
-    if not access.allowed(by, Action.SEE_SHELF, school):
-        raise NotFound
-    access.require(by, Action.SET_ENROLMENT, school)
-    before = enrolment(school.id, school_year)
-    after = {grade: pupils for grade, pupils in pupils_by_grade.items() if pupils is not None}
-    for grade, pupils in after.items():
-        rules.check_pupils(grade, pupils)
-        if insert_if_absent(
-            Enrolment, school_id=school.id, school_year=school_year, grade=grade, pupils=pupils
-        ):
-            continue
-        db.session.execute(
-            sa.update(Enrolment)
-            .where(
-                Enrolment.school_id == school.id,
-                Enrolment.school_year == school_year,
-                Enrolment.grade == grade,
-            )
-            .values(pupils=pupils)
-            .execution_options(synchronize_session=False)
-        )
-    emptied = [grade for grade in pupils_by_grade if grade in before and grade not in after]
-    if emptied:
-        db.session.execute(
-            sa.delete(Enrolment)
-            .where(
-                Enrolment.school_id == school.id,
-                Enrolment.school_year == school_year,
-                Enrolment.grade.in_(emptied),
-            )
-            .execution_options(synchronize_session=False)
-        )
-    kept = {grade: pupils for grade, pupils in before.items() if grade not in pupils_by_grade}
-    if kept | after == before:
-        return False
-    journal.record(
-        "holder",
-        school.id,
-        "Контингент %(year)s: учеников %(pupils)s",
-        by_id=by.id,
-        clock=clock,
-        district_id=school.district_id,
-        year=SchoolYear(school_year).label,
-        pupils=sum((kept | after).values()),
-    )
-    return True
-
-
 def _require_count(by: User, holder: Holder) -> None:
     """Let pass whoever counts here; to those who may not even see the shelf there is nothing here."""
     access.require_private(by, Action.SEE_SHELF, holder)
@@ -441,16 +387,6 @@ def _record(
 # --- reading ---
 
 
-def enrolment(school_id: int, school_year: int) -> dict[int, int]:
-    """Return the pupils by grade of one school in the year that starts in ``school_year``."""
-    rows = db.session.execute(
-        sa.select(Enrolment.grade, Enrolment.pupils).where(
-            Enrolment.school_id == school_id, Enrolment.school_year == school_year
-        )
-    )
-    return {row.grade: row.pupils for row in rows}
-
-
 def shelf(holder: Holder, *, on: date, text: str = "") -> list[ShelfBook]:
     """Return the books of a shelf by subject, class and title, with every part of every year that is there.
 
@@ -459,7 +395,7 @@ def shelf(holder: Holder, *, on: date, text: str = "") -> list[ShelfBook]:
     four queries.
     """
     year = SchoolYear.of(on)
-    pupils = enrolment(holder.id, year.start) if holder.kind is HolderKind.SCHOOL else {}
+    pupils = classes.enrolment(holder.id, year.start) if holder.kind is HolderKind.SCHOOL else {}
     return _books(_shelf_rows(holder, text), on, year, pupils)
 
 
@@ -655,13 +591,7 @@ def provision(*, schools: Collection[Holder], school_year: SchoolYear, on: date)
     Copies as they stand now; legality for ``school_year``. Four queries, whatever the number of schools.
     """
     ids = [school.id for school in schools]
-    pupils: defaultdict[int, dict[int, int]] = defaultdict(dict)
-    for school_id, grade, number in db.session.execute(
-        sa.select(Enrolment.school_id, Enrolment.grade, Enrolment.pupils).where(
-            Enrolment.school_id.in_(ids), Enrolment.school_year == school_year.start
-        )
-    ):
-        pupils[school_id][grade] = number
+    pupils = classes.enrolments(ids, school_year.start)
     books: dict[int, Any] = {}
     held: defaultdict[int, defaultdict[int, dict[int, int]]] = defaultdict(lambda: defaultdict(dict))
     for row in _held_or_asked_for(ids):

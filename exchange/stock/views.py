@@ -1,4 +1,4 @@
-"""Pages of the shelf: counting in place, adding, writing off; enrolment; how books are provided."""
+"""Pages of the shelf: counting in place, adding, writing off; how books are provided."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from wtforms.validators import Length
 from exchange.catalog import services as catalog
 from exchange.catalog.models import Edition, Textbook
 from exchange.catalog.rules import Legality, SchoolYear
+from exchange.classes.rules import GRADES
 from exchange.db import db
 from exchange.errors import DomainError, NotFound
 from exchange.ledger.rules import MOVEMENT_NAMES, WRITE_OFF_NAMES, WriteOffReason
@@ -220,7 +221,7 @@ def _shelf_page(
         copies=sum(book.here for book in shown),
         all_empty=all(book.empty for book in books),
         subjects=list(dict.fromkeys(book.subject for book in books)),
-        grades=rules.GRADES,
+        grades=GRADES,
         standings=list(Legality),
         shows=SHOW_NAMES,
         chosen=chosen,
@@ -517,70 +518,6 @@ def write_off(holder_id: int, edition_id: int) -> Response:
             clock=clock(),
         ),
         _("Списано."),
-    )
-
-
-# --- enrolment ---
-
-
-def _grade_name(grade: int) -> str:
-    return f"grade-{grade}"
-
-
-EnrolmentForm: type[Form] = type(
-    "EnrolmentForm",
-    (Form,),
-    {
-        "__doc__": "Pupils of each grade.",
-        **{_grade_name(grade): CopiesField(_l("%(grade)s класс", grade=grade)) for grade in rules.GRADES},
-    },
-)
-
-
-@bp.route("/enrolment", methods=["GET", "POST"])
-def enrolment() -> Response:
-    """Show the pupils by grade of a school year and, beside them, those of the year before; store them."""
-    by = access.current()
-    school_id = request.args.get("school", type=number)
-    school = _shelf_holder(school_id) if school_id else _own_school()
-    if school.kind is not HolderKind.SCHOOL:
-        raise NotFound
-    this_year = SchoolYear.of(_today())
-    year = _chosen_year()
-    before = services.enrolment(school.id, year.start - 1)
-    now = services.enrolment(school.id, year.start)
-    form = EnrolmentForm(data={_grade_name(grade): pupils for grade, pupils in now.items()})
-    if request.method == "POST":
-        access.require(by, Action.SET_ENROLMENT, school)
-    if form.validate_on_submit():
-        try:
-            services.set_enrolment(
-                school=school,
-                school_year=year.start,
-                pupils_by_grade={grade: form[_grade_name(grade)].data for grade in rules.GRADES},
-                by=by,
-                clock=clock(),
-            )
-        except DomainError as error:
-            form.refuse(error)
-        else:
-            return done(
-                url_for("stock.enrolment", school=school_id, year=request.args.get("year")),
-                _("Контингент на %(year)s записан.", year=year.label),
-            )
-    return page(
-        "stock/enrolment.html",
-        "form",
-        status=422 if form.is_submitted() else 200,
-        school=school,
-        form=form,
-        fields=[(grade, form[_grade_name(grade)]) for grade in rules.GRADES],
-        before=before,
-        # Pupils move up: last year's fourth form is this year's fifth.
-        moved_up={grade + 1: pupils for grade, pupils in before.items() if grade < rules.LAST_GRADE},
-        total=sum(now.values()) if now else None,
-        year=year,
-        years=_years(this_year),
     )
 
 

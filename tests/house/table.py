@@ -160,9 +160,9 @@ ROUTES: tuple[Route, ...] = (
     Route("stock.history", **SHELF, thing="edition in query"),
     Route("stock.add", own=LIBRARIANS),
     Route("stock.add", "POST", own=LIBRARIANS),
-    Route("stock.enrolment", **SHELF, thing="school in query"),
+    Route("classes.index", **SHELF, thing="school in query"),
     Route(
-        "stock.enrolment",
+        "classes.index",
         "POST",
         **SEEN,
         own="librarian deputy",

@@ -36,6 +36,7 @@ SEES = {Action.SEE_SHELF, Action.SEE_TRANSFER, Action.SEE_SMALL_COUNTS}
 DAILY = {
     Action.COUNT,
     Action.SET_ENROLMENT,
+    Action.PREPARE_LIST,
     Action.POST_OFFER,
     Action.POST_REQUEST,
     Action.ASK,
@@ -43,7 +44,9 @@ DAILY = {
     Action.ACCEPT,
     Action.HAND_OVER,
 }
+SIGNS = {Action.CHECK_LIST, Action.APPROVE_LIST}
 OFFICE = {
+    Action.OPEN_CAMPAIGN,
     Action.APPROVE,
     Action.SETTLE,
     Action.MATCH,
@@ -55,8 +58,10 @@ OFFICE = {
 PEOPLE = {Action.MANAGE_PEOPLE, Action.AUDIT}
 EXPECTED: dict[tuple[Role, bool], dict[str, set[Action]]] = {
     (LIBRARIAN, True): {"own": SEES | DAILY - {Action.AGREE}},
-    (DIRECTOR, True): {"own": SEES | {Action.AGREE, Action.ACCEPT}},
-    (DEPUTY, True): {"own": SEES | {Action.SET_ENROLMENT, Action.POST_REQUEST}},
+    (DIRECTOR, True): {"own": SEES | {Action.AGREE, Action.ACCEPT, Action.APPROVE_LIST}},
+    (DEPUTY, True): {
+        "own": SEES | {Action.SET_ENROLMENT, Action.PREPARE_LIST, Action.CHECK_LIST, Action.POST_REQUEST}
+    },
     (ACCOUNTANT, True): {"own": SEES},
     (ACCOUNTANT, False): {
         "other": {Action.SEE_SHELF, Action.SEE_TRANSFER},
@@ -65,7 +70,7 @@ EXPECTED: dict[tuple[Role, bool], dict[str, set[Action]]] = {
     },
     (METHODIST, False): {
         "other": SEES | OFFICE | PEOPLE,
-        "fund": SEES | DAILY | OFFICE | PEOPLE,
+        "fund": SEES | DAILY | SIGNS | OFFICE | PEOPLE,
         "district": SEES | OFFICE | PEOPLE,
     },
     (HEAD, False): {},
@@ -81,7 +86,7 @@ def test_every_role_and_action_stands_in_the_table() -> None:
     assert {role for role, _ in EXPECTED} == set(Role) == set(ROLE_NAMES) == SCHOOL_ROLES | DISTRICT_ROLES
     assert {key for key in EXPECTED if key[1]} == {(role, True) for role in SCHOOL_ROLES}
     assert {key for key in EXPECTED if not key[1]} == {(role, False) for role in DISTRICT_ROLES}
-    assert SEES | DAILY | OFFICE | PEOPLE | {Action.SEE_DISTRICT} == set(Action)
+    assert SEES | DAILY | SIGNS | OFFICE | PEOPLE | {Action.SEE_DISTRICT} == set(Action)
     assert AT_OWN_SCHOOL.keys() | IN_DISTRICT.keys() == set(Action)
 
 

@@ -1,4 +1,4 @@
-"""Counts, arrivals, write-offs, enrolment and provision, on a database."""
+"""Counts, arrivals, write-offs and provision, on a database."""
 
 from __future__ import annotations
 
@@ -250,20 +250,6 @@ def test_a_book_is_put_on_the_shelf_once_or_by_document(world: World, clock: Fro
     with unit_of_work():
         services.add_edition_to_shelf(year=2024, copies_by_part={2: 3}, document="накладная 7", **facts)
     assert book_of(world.donor_school, textbook).sets == Sets(12, 1)
-
-
-def test_enrolment_is_stored_changed_and_emptied(world: World, clock: FrozenClock) -> None:
-    school, by = world.recipient_school, world.deputy
-    enrol(school, {1: 20, 2: 18}, by=by, clock=clock)
-    enrol(school, {1: 21, 2: None, 3: 0}, by=by, clock=clock)
-    assert services.enrolment(school.id, 2026) == {1: 21, 3: 0}
-    with pytest.raises(Invalid) as refused:
-        enrol(school, {4: 5000}, by=by, clock=clock)
-    assert refused.value.field == "grade-4"
-    with pytest.raises(Forbidden):
-        enrol(school, {1: 1}, by=world.recipient_director, clock=clock)
-    with pytest.raises(NotFound):
-        enrol(school, {1: 1}, by=world.donor, clock=clock)
 
 
 def test_need_and_surplus_follow_from_pupils(world: World, clock: FrozenClock) -> None:

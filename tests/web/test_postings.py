@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from openpyxl import load_workbook
 
 from exchange.catalog.models import Edition
+from exchange.classes.models import ClassGroup
 from exchange.clock import FrozenClock
 from exchange.db import db, unit_of_work
 from exchange.ledger import services as ledger
@@ -23,7 +24,7 @@ from exchange.postings.rules import OfferKind, PostingState
 from exchange.schools import services as schools
 from exchange.schools.models import Holder, Road
 from exchange.schools.rules import HolderKind
-from exchange.stock.models import Enrolment, Floor, ShelfNote
+from exchange.stock.models import Floor, ShelfNote
 from exchange.stock.rules import Condition
 from exchange.transfers import services as transfers
 from exchange.web.unit import Portal
@@ -41,7 +42,7 @@ def edition(world: World, clock: FrozenClock) -> Edition:
         made = make_edition(make_textbook())
         put_on_shelf(world.donor_school, made, 10, by=world.donor, clock=clock)
         for school, pupils in ((world.donor_school, 7), (world.recipient_school, 12)):
-            db.session.add(Enrolment(school_id=school.id, school_year=2026, grade=7, pupils=pupils))
+            db.session.add(ClassGroup(school_id=school.id, school_year=2026, grade=7, pupils=pupils))
     return made
 
 

@@ -1,0 +1,1 @@
+"""The school's approved list: which textbook each class uses for each subject."""

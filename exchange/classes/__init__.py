@@ -1,0 +1,1 @@
+"""Class groups, enrolment and its forecast."""

@@ -1,0 +1,1 @@
+"""Counting campaigns: the shelves of a district counted in one season."""

@@ -1,0 +1,1 @@
+"""A school's own spreadsheet becomes the counts of its shelf."""

@@ -1,0 +1,1 @@
+"""A regional provision report as a district to try an exchange with."""

@@ -1,0 +1,1 @@
+"""Papers of the exchange: surpluses, missing textbooks, the consolidated sheet."""
