@@ -756,6 +756,19 @@ def _require_lawful(approved: ApprovedList, clock: Clock) -> None:
     rules.check_lawful((row.grade, row.title, verdicts[row.id]) for row in rows)
 
 
+def history(list_id: int) -> list[Any]:
+    """Return what happened to a list, the oldest first: when, by whom, message and parameters; one query."""
+    entry = journal.JournalEntry
+    return list(
+        db.session.execute(
+            sa.select(entry.at, entry.message, entry.parameters, User.full_name.label("by"))
+            .outerjoin(User, User.id == entry.by_id)
+            .where(entry.subject == SUBJECT, entry.subject_id == list_id)
+            .order_by(entry.id)
+        )
+    )
+
+
 def _record(
     approved: ApprovedList,
     message: str,

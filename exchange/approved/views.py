@@ -12,7 +12,6 @@ from flask_babel import ngettext
 from wtforms import SelectField, StringField
 from wtforms.validators import Length
 
-from exchange import journal
 from exchange.approved import rules, services
 from exchange.approved.models import ApprovedList, ApprovedUse
 from exchange.approved.rules import LIST_STATE_NAMES, StepName, Use
@@ -148,7 +147,7 @@ def _shown(school: Holder, year: SchoolYear, *, refused: Form | None = None) -> 
         may_edit=shown.editable and access.allowed(by, Action.PREPARE_LIST, school),
         pupils_of=_pupils_for(by, school),
         send_back=refused or SendBackForm(formdata=None),
-        history=journal.history(services.SUBJECT, approved.id) if approved else [],
+        history=services.history(approved.id) if approved else [],
         rules=rules,
     )
 
