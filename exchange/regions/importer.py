@@ -31,7 +31,10 @@ _ROLES = (
     ("district", re.compile(r"^(?:район|муниципалитет|муниципальн\w+ (?:район|образован)|округ)")),
     ("school", re.compile(r"образовательн\w+ (?:организац|учрежден)|^школа|^оу\b|^оо\b")),
     ("publisher", re.compile(r"издательств")),
-    ("title", re.compile(r"(?:назван|наименован)\w* (?:учебник|издан|книг)|^учебник$|^(?:назван|наименован)\w*$")),
+    (
+        "title",
+        re.compile(r"(?:назван|наименован)\w* (?:учебник|издан|книг)|^учебник$|^(?:назван|наименован)\w*$"),
+    ),
     ("authors", re.compile(r"автор")),
     ("subject", re.compile(r"предмет")),
     ("grades", re.compile(r"^класс")),
@@ -45,8 +48,11 @@ _ROLES = (
 """What a heading is about, the first that fits: «Цена» before «Наличие учебников», «учащихся» after both."""
 _FIGURES = ("stock", "pupils", "to_write_off", "ratio", "need")
 _TOTAL = re.compile(r"^(?:средний|всего|итого|необходимое финанс|с учетом)")
-_SCHOOL = re.compile(r"\b(?:сош|оош|нош|школа\w*|гимнази\w+|лице\w+|м[бка]?оу|кадетск\w+|интернат\w*|колледж\w*)\b")
+_SCHOOL = re.compile(
+    r"\b(?:сош|оош|нош|школа\w*|гимнази\w+|лице\w+|м[бка]?оу|кадетск\w+|интернат\w*|колледж\w*)\b"
+)
 _DISTRICT = re.compile(r"район|округ|^г\.|\bгород\b|\bзато\b")
+_REGION = re.compile(r"\b(?:край|область|республика|округ|город|москва|петербург)\b")
 _NOBODY = {"нет", "не указан", "не указано", "-", "–", "false", ""}
 _ELECTRONIC = re.compile(r"\s*[-–—]?\s*эфу\b", re.IGNORECASE)
 _NOISE = re.compile(r"/?\s*(?:не )?включен\w* в (?:фп|фпу|федеральн\w+ перечень)\b\.?", re.IGNORECASE)
@@ -160,13 +166,13 @@ def _note_heading(text: str, context: dict[str, str], after_heading: bool) -> No
         context.update(dict.fromkeys(("school", "publisher") if after_heading else context, ""))
     elif _SCHOOL.search(folded):
         context.update(school=text, publisher="")
-    elif _DISTRICT.search(folded) and not clean_publishers_known(text):
+    elif _DISTRICT.search(folded) and not _is_publisher(text):
         context.update(district=text, school="", publisher="")
     else:
         context["publisher"] = text
 
 
-def clean_publishers_known(text: str) -> bool:
+def _is_publisher(text: str) -> bool:
     """Say whether a heading names a publisher the federal list knows under a short name."""
     names = clean_publishers(_ELECTRONIC.sub("", text))
     return bool(names) and fold(names[0]) != fold(_ELECTRONIC.sub("", text))
@@ -228,7 +234,9 @@ def _day_and_region(above: Iterable[Value]) -> tuple[date | None, str]:
         text = _text(cell)
         if found := re.search(r"\b(\d{1,2}\.\d{1,2}\.\d{4})\b", text):
             day = day or _day(found[1])
-        if not region and re.search(r"\b(?:край|область|республика|округ|город|москва|петербург)\b", fold(text)):
+        if not region and re.search(
+            r"\b(?:край|область|республика|округ|город|москва|петербург)\b", fold(text)
+        ):
             region = text
     return day, region
 

@@ -48,7 +48,7 @@ class Holding:
 
     @property
     def agrees(self) -> bool:
-        """Whether the stated «К» is the one that follows: (stock − to be written off) / pupils, two digits."""
+        """Whether the stated «К» follows: (stock − to be written off) / pupils, to two digits."""
         if self.stated_ratio is None or not self.pupils:
             return True
         return abs((self.stock - self.to_write_off) / self.pupils - self.stated_ratio) <= 0.0051
