@@ -292,9 +292,11 @@ def load_forms(folder: Path, shelf: Shelf) -> list[Case]:
 
     cases = []
     for path in sorted(folder.glob("order_form_*.xlsx")):
-        sheet = openpyxl.load_workbook(path, read_only=True, data_only=True).worksheets[0]
+        workbook = openpyxl.load_workbook(path, read_only=True, data_only=True)
+        rows = list(workbook.worksheets[0].iter_rows(values_only=True))
+        workbook.close()
         columns: dict[str, int] = {}
-        for cells in sheet.iter_rows(values_only=True):
+        for cells in rows:
             texts = [_cell(value) for value in cells[:20]]
             if not columns:
                 found = {

@@ -1388,7 +1388,8 @@ class Recogniser:
         best = groups[0]
         others = tuple(hit.entry.book.id for hit in best[1:])
         confidence = probabilities[0]
-        if confidence >= AUTOMATIC_FROM and _says_enough(reading, best[0]):
+        agreed = alias is not None and alias.times >= 2 and alias.book_id == best[0].entry.book.id
+        if confidence >= AUTOMATIC_FROM and (agreed or _says_enough(reading, best[0])):
             shown = _candidates(groups, probabilities, explained=False)
             return Answer(Kind.AUTOMATIC, shown, confidence, others=others, **said)  # type: ignore[arg-type]
         if confidence >= AUTOMATIC_FROM:
@@ -1898,15 +1899,20 @@ def _candidates(
 _SERIES_NOTE = "%(people)s – «%(series)s»"
 _PEOPLE_NOTE = "%(people)s"
 _GRADE_NOTE = "%(grades)s класс"
-_COLLEGE_NOTE = "для колледжей"
-_LEVEL_NOTE = "%(level)s уровень"
-_NO_LEVEL_NOTE = "уровень не указан"
-_SPECIAL_NOTE = "для обучающихся с ОВЗ"
 _PUBLISHER_NOTE = "издательство «%(publisher)s»"
-_REWORKED_NOTE = "переработанное издание"
-_FORMER_NOTE = "прежнее издание"
 _PARTS_NOTE = "частей: %(parts)s"
 _TITLE_NOTE = "«%(title)s»"
+# Named so that the texts without parameters are told from the words of rows and taken for translation.
+_REPORT_LEVELS = (
+    "уровень не указан",
+    "базовый уровень",
+    "углублённый уровень",
+    "базовый и углублённый уровни",
+)
+_REPORT_COLLEGE = "для колледжей"
+_REPORT_SPECIAL = "для обучающихся с ОВЗ"
+_REPORT_REWORKED = "переработанное издание"
+_REPORT_FORMER = "прежнее издание"
 
 
 def _differences(entry: _Entry, among: Sequence[_Entry]) -> tuple[Note, ...]:
@@ -1925,14 +1931,13 @@ def _differences(entry: _Entry, among: Sequence[_Entry]) -> tuple[Note, ...]:
 
     tell(True, _people_note(entry, among), lambda one: set(one.authors) == set(entry.authors))
     tell(True, _grade_note(entry), lambda one: (one.first, one.last) == (entry.first, entry.last))
-    level = Note(_LEVEL_NOTE, {"level": _LEVELS[entry.level]}) if entry.level else Note(_NO_LEVEL_NOTE)
-    tell(True, level, lambda one: one.level == entry.level)
+    tell(True, Note(_REPORT_LEVELS[entry.level]), lambda one: one.level == entry.level)
     title = Note(_TITLE_NOTE, {"title": clean_title(book.title).text})
     tell(False, title, lambda one: (one.group_words, one.subjects) == (entry.group_words, entry.subjects))
-    tell(False, Note(_SPECIAL_NOTE) if entry.special else None, lambda one: one.special)
+    tell(False, Note(_REPORT_SPECIAL) if entry.special else None, lambda one: one.special)
     publisher = Note(_PUBLISHER_NOTE, {"publisher": book.publisher}) if book.publisher else None
     tell(False, publisher, lambda one: one.publishers == entry.publishers)
-    edition = Note(_REWORKED_NOTE if entry.reworked else _FORMER_NOTE)
+    edition = Note(_REPORT_REWORKED if entry.reworked else _REPORT_FORMER)
     tell(False, edition, lambda one: one.reworked == entry.reworked)
     tell(False, Note(_PARTS_NOTE, {"parts": str(entry.set_of)}), lambda one: one.set_of == entry.set_of)
     return tuple(notes)
@@ -1956,12 +1961,9 @@ def _first_names(entry: _Entry, count: int) -> list[str]:
 
 def _grade_note(entry: _Entry) -> Note:
     if entry.first is None:
-        return Note(_COLLEGE_NOTE)
+        return Note(_REPORT_COLLEGE)
     grades = str(entry.first) if entry.first == entry.last else f"{entry.first}–{entry.last}"
     return Note(_GRADE_NOTE, {"grades": grades})
-
-
-_LEVELS = ("", "базовый", "углублённый", "базовый и углублённый")
 
 
 def _series_of(entry: _Entry) -> str:
