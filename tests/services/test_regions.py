@@ -33,9 +33,10 @@ def report_of(*holdings: Holding) -> Report:
 
 @pytest.fixture
 def books(world: World):
-    physics = make_textbook("Физика", grade=7, authors="Перышкин И.М., Иванов А.И.")
-    algebra = make_textbook("Алгебра", grade=7, authors="Макарычев Ю.Н., Миндюк Н.Г.", parts=2)
-    db.session.commit()
+    physics = make_textbook("Физика", subject="Физика", grades=(7, 7), authors="Перышкин И.М.; Иванов А.И.")
+    algebra = make_textbook(
+        "Алгебра", subject="Математика", grades=(7, 7), authors="Макарычев Ю.Н.; Миндюк Н.Г.", parts=2
+    )
     return physics, algebra
 
 
