@@ -28,23 +28,49 @@ from exchange.web.pages import page
 
 bp = Blueprint("home", __name__)
 
-NAVIGATION: Sequence[tuple[str, str, Action | None]] = (
-    ("home.index", "Главная", None),
-    ("transfers.waiting", "Ждёт меня", None),
-    ("postings.board", "Доска", None),
-    ("stock.index", "Полка", Action.SEE_SHELF),
-    ("postings.offers", "Излишки", Action.POST_OFFER),
-    ("postings.requests", "Заявки", Action.POST_REQUEST),
-    ("matching.index", "Подбор", Action.MATCH),
-    ("transfers.index", "Передачи", Action.SEE_TRANSFER),
-    ("reserve.index", "Фонд", Action.SEE_DISTRICT),
-    ("provision.index", "Обеспеченность", Action.SEE_SHELF),
-    ("catalog.index", "Каталог", None),
-    ("lists.index", "Федеральный перечень", Action.LOAD_LIST),
-    ("people.schools", "Школы", Action.SEE_DISTRICT),
-    ("people.directory", "Люди", Action.MANAGE_PEOPLE),
+
+@dataclass(frozen=True)
+class Link:
+    """A page of the header and the action it is for, at the person's school or in the district."""
+
+    endpoint: str
+    title: str
+    action: Action | None = None
+
+
+NAVIGATION: Sequence[tuple[str, Sequence[Link]]] = (
+    ("", (Link("home.index", "Главная"),)),
+    ("", (Link("transfers.waiting", "Ждёт меня"),)),
+    (
+        "Обмен",
+        (
+            Link("postings.board", "Доска"),
+            Link("postings.offers", "Излишки", Action.POST_OFFER),
+            Link("postings.requests", "Заявки", Action.POST_REQUEST),
+            Link("matching.index", "Подбор", Action.MATCH),
+            Link("transfers.index", "Передачи", Action.SEE_TRANSFER),
+            Link("reserve.index", "Фонд", Action.SEE_DISTRICT),
+        ),
+    ),
+    ("Библиотека", (Link("stock.index", "Полка", Action.SEE_SHELF),)),
+    (
+        "Учебный год",
+        (
+            Link("provision.index", "Обеспеченность", Action.SEE_SHELF),
+            Link("classes.index", "Классы", Action.SEE_SHELF),
+        ),
+    ),
+    (
+        "Справочники",
+        (
+            Link("catalog.index", "Каталог"),
+            Link("lists.index", "Федеральный перечень", Action.LOAD_LIST),
+            Link("people.schools", "Школы", Action.SEE_DISTRICT),
+            Link("people.directory", "Люди", Action.MANAGE_PEOPLE),
+        ),
+    ),
 )
-"""Endpoint, title and the action it is for: at any school of the person's, or in the district."""
+"""The header: sections of pages in the order of the librarian's work; a page without a section is one."""
 
 
 @dataclass(frozen=True)
@@ -54,24 +80,37 @@ class Item:
     title: str
     url: str
     here: bool
-    count: int | None
+    count: int | None = None
+
+
+@dataclass(frozen=True)
+class Navigation:
+    """The header: its sections and the pages of the present one (none where it has a single page)."""
+
+    sections: Sequence[Item]
+    pages: Sequence[Item]
 
 
 def init_navigation(app: Flask) -> None:
     """Give the templates ``navigation()``, ``may()`` and the person's school."""
 
-    def navigation() -> list[Item]:
+    def navigation() -> Navigation:
         by = access.current()
-        return [
-            Item(
-                title=_(title),
-                url=url_for(endpoint),
-                here=_is_here(endpoint),
-                count=app.extensions["counters"]["waiting"]() if endpoint == "transfers.waiting" else None,
+        sections: list[Item] = []
+        pages: list[Item] = []
+        for name, links in NAVIGATION:
+            seen = [link for link in links if _is_for(by, link.action)]
+            if not seen:
+                continue
+            here = any(_is_of(link) for link in links)
+            count = (
+                app.extensions["counters"]["waiting"]() if seen[0].endpoint == "transfers.waiting" else None
             )
-            for endpoint, title, action in NAVIGATION
-            if action is None or access.allowed(by, action) or access.allowed(by, action, by.school)
-        ]
+            title = name if name and len(seen) > 1 else seen[0].title
+            sections.append(Item(_(title), url_for(seen[0].endpoint), here, count))
+            if here and len(seen) > 1:
+                pages = [Item(_(link.title), url_for(link.endpoint), _is_here(link)) for link in seen]
+        return Navigation(sections, pages)
 
     app.add_template_global(navigation)
     app.add_template_global(
@@ -79,12 +118,27 @@ def init_navigation(app: Flask) -> None:
     )
 
 
-def _is_here(endpoint: str) -> bool:
+def _is_for(by: User, action: Action | None) -> bool:
+    return action is None or access.allowed(by, action) or access.allowed(by, action, by.school)
+
+
+_LISTED = {link.endpoint for _name, links in NAVIGATION for link in links}
+
+
+def _is_here(link: Link) -> bool:
     """Say whether a link of the header is of this page, or of its feature where the page has no link."""
     present = request.endpoint or ""
-    if any(present == listed for listed, *_rest in NAVIGATION):
-        return present == endpoint
-    return endpoint.endswith(".index") and endpoint.partition(".")[0] == present.partition(".")[0]
+    if present in _LISTED:
+        return present == link.endpoint
+    return link.endpoint.endswith(".index") and _is_of(link)
+
+
+def _is_of(link: Link) -> bool:
+    """Say whether this page is of the link's feature; «Ждёт меня» is a page by itself."""
+    present = request.endpoint or ""
+    if "transfers.waiting" in (present, link.endpoint):
+        return present == link.endpoint
+    return link.endpoint.partition(".")[0] == present.partition(".")[0]
 
 
 def init_book_panels(app: Flask) -> None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeVar
 
-from exchange.classes.rules import LAST_GRADE, Group
 from exchange.errors import Stale
 from exchange.stock.rules import NOTHING_KEPT, Attached, Reserve, need, sets_of, surplus
 
@@ -543,16 +542,6 @@ class Shortage:
     usable: int
     missing: int
     reasons: Mapping[Reason, int]
-
-
-def moved_up(groups: Iterable[Group]) -> list[Group]:
-    """Return the class groups of next year as far as this year's tell: everybody one grade up.
-
-    The first grade is not known, and the last one leaves.
-    """
-    return [
-        Group(group.grade + 1, group.letter, group.pupils) for group in groups if group.grade < LAST_GRADE
-    ]
 
 
 def shortage(now: Holding | None, then: Holding) -> Shortage | None:

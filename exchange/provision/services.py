@@ -16,7 +16,7 @@ from exchange.catalog import services as catalog
 from exchange.catalog.models import Edition, Textbook
 from exchange.catalog.rules import SchoolYear, Verdict
 from exchange.classes.models import ClassGroup
-from exchange.classes.rules import Group
+from exchange.classes.rules import Group, moved_up
 from exchange.clock import Clock
 from exchange.db import db, insert_if_absent
 from exchange.ledger.models import Balance
@@ -448,7 +448,8 @@ class Forecast:
     """What schools will lack in ``year``: the ``shortages``, the largest first.
 
     ``moved_up``: schools whose class groups of that year are not entered, so that this year's moved up are
-    taken. ``same_list``: schools without a list of that year, whose present one is taken.
+    taken, without first and tenth grades. ``same_list``: schools without a list of that year, whose present
+    one is taken.
     """
 
     year: SchoolYear
@@ -465,8 +466,9 @@ def forecast(
 ) -> Forecast:
     """Return what some schools of a district will lack in the year after ``this_year``, and why.
 
-    Class groups as forecast, else this year's moved up; the approved list of that year, else this year's;
-    without the books whose last legal date passes, what wears out, what goes back to its owner. Four queries.
+    Class groups as forecast, else this year's moved up (``classes.rules.moved_up``); the approved list of
+    that year, else this year's; without the books whose last legal date passes, what wears out, what goes
+    back to its owner. Four queries.
     """
     year = SchoolYear(this_year.start + 1)
     facts = _facts(schools, [this_year, year])
@@ -481,7 +483,7 @@ def forecast(
         year,
         verdicts,
         groups={
-            number: rules.moved_up(facts.groups.get((number, this_year.start), ()))
+            number: moved_up(facts.groups.get((number, this_year.start), ()))
             if number in moved
             else facts.groups[number, year.start]
             for number in facts.schools

@@ -6,10 +6,19 @@ import re
 
 from playwright.sync_api import Locator, Page, expect
 
+from exchange.home.views import NAVIGATION
 
-def go_to(page: Page, section: str) -> None:
-    """Follow a link of the header."""
-    page.get_by_role("navigation", name="Разделы").get_by_role("link", name=re.compile(f"^{section}")).click()
+
+def go_to(page: Page, title: str) -> None:
+    """Follow the links of the header to a page: its section first, where it is not open."""
+    sections = page.get_by_role("navigation", name="Разделы")
+    pages = page.get_by_role("navigation", name="Страницы раздела")
+    link = sections.or_(pages).get_by_role("link", name=re.compile(f"^{title}"))
+    if not link.count():
+        (section,) = (name for name, links in NAVIGATION if title in {each.title for each in links})
+        sections.get_by_role("link", name=section).click()
+        expect(pages).to_be_visible()
+    link.first.click()
 
 
 def find_book(page: Page, words: str, title: str) -> Locator:

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.classes.rules import Group
 from exchange.errors import Stale
 from exchange.provision import rules
 from exchange.provision.rules import (
@@ -375,7 +374,3 @@ def test_the_reasons_add_up_to_the_shortage(
     assert sum(short.reasons.values()) == short.missing
     assert all(short.reasons.values())
     assert short.missing == max(0, short.pupils + now.keeping.reserve(short.pupils) - short.usable)
-
-
-def test_pupils_move_up() -> None:
-    assert rules.moved_up([Group(1, "А", 20), Group(11, "", 9)]) == [Group(2, "А", 20)]
