@@ -199,7 +199,7 @@ def _overview(by: User, year: SchoolYear) -> Response:
         grades=rules.GRADES,
         columns=[sum(column) for column in zip(*(row.pupils for row in rows), strict=True)],
         year=year,
-        years=_years(SchoolYear.of(clock().today(by.district.timezone))),
+        years=_years(_this_year()),
     )
 
 
