@@ -8,12 +8,15 @@ from typing import Any
 
 from flask import Blueprint, Response, redirect, request, url_for
 from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from flask_wtf.file import FileField
 from werkzeug.wrappers import Response as AnyResponse
-from wtforms import StringField
+from wtforms import StringField, TextAreaField
 
+from exchange import sheets
 from exchange.catalog.rules import SchoolYear
 from exchange.classes import rules, services
-from exchange.classes.rules import Group
+from exchange.classes.rules import Group, Problem, Reading
 from exchange.db import db
 from exchange.errors import DomainError, Invalid, NotFound
 from exchange.schools import access
@@ -22,12 +25,14 @@ from exchange.schools.rules import Action, HolderKind
 from exchange.schools.views import clock
 from exchange.web.forms import CopiesField, Form, asked_number, number
 from exchange.web.pages import done, page, text_of
+from exchange.web.unit import outside_unit
 
 bp = Blueprint("classes", __name__)
 
 _SLOT = re.compile(r"(?:letter|pupils)-([0-9]{1,2})-([0-9]{1,2})")
 _SPLIT, _JOIN = "split", "join"
 MOVED = "moved"
+READ = "read"
 
 
 def _school(school_id: int | None) -> Holder:
@@ -117,6 +122,13 @@ def _typed(form: Form) -> list[Group]:
     ]
 
 
+class TableForm(Form):
+    """A table with classes and pupils: a file, or what was pasted."""
+
+    file = FileField(_l("Файл"))
+    text = TextAreaField(_l("Или вставьте из Excel"))
+
+
 # --- pages ---
 
 
@@ -175,6 +187,42 @@ def save() -> Response:
     return _shown(school, year, stored, _typed(form), form=form)
 
 
+@bp.post("/classes/import")
+@outside_unit
+def read_table() -> Response:
+    """Fill the form with the class groups of a table, from a file or pasted; nothing is stored by that."""
+    school = _school(request.args.get("school", type=number))
+    access.require(access.current(), Action.SET_ENROLMENT, school)
+    year = _chosen_year()
+    stored = services.groups([school.id], year.start)[school.id]
+    source = TableForm()
+    if source.validate():
+        try:
+            reading = _reading(source)
+        except Invalid as error:
+            source.refuse(error)
+        else:
+            if reading.groups:
+                groups = rules.merged(stored, reading.groups)
+                return _shown(school, year, stored, groups, filled=READ, problems=reading.problems)
+            source.form_errors.append(
+                _("В таблице не нашлось классов с числом учеников, например «5А» и «24».")
+            )
+    return _shown(school, year, stored, stored, source=source)
+
+
+def _reading(source: TableForm) -> Reading:
+    """Read what was sent; of several sheets the one with most classes counts."""
+    upload = source.file.data
+    if upload is not None and upload.filename:
+        found = [rules.read_groups(sheet.rows) for sheet in sheets.read(upload.stream, upload.filename)]
+    elif (source.text.data or "").strip():
+        found = [rules.read_groups(sheets.pasted(source.text.data).rows)]
+    else:
+        raise Invalid("Выберите файл или вставьте таблицу.", field="text")
+    return max(found, key=lambda each: len(each.groups))
+
+
 def _redivided(groups: Sequence[Group], what: str, grade: str) -> list[Group]:
     """Return the groups with one grade split in two or joined into one."""
     asked = [group for group in groups if str(group.grade) == grade]
@@ -198,9 +246,14 @@ def _shown(
     groups: Sequence[Group],
     *,
     form: Form | None = None,
+    source: Form | None = None,
     filled: str = "",
+    problems: Sequence[Problem] = (),
 ) -> Response:
-    """Show the form with ``groups`` in it, beside what is stored; ``form``: one that was refused."""
+    """Show the form with ``groups`` in it, beside what is stored.
+
+    ``form`` and ``source``: the form of the groups, or that of a table, which was refused.
+    """
     before = services.groups([school.id], year.start - 1)[school.id]
     totals = rules.totals(groups)
     shown = form or _form(groups)
@@ -208,7 +261,7 @@ def _shown(
     return page(
         "classes/index.html",
         "form",
-        status=422 if form is not None else 200,
+        status=422 if form is not None or source is not None else 200,
         school=school,
         form=shown,
         slots=_slots(shown),
@@ -223,6 +276,8 @@ def _shown(
         totals=totals,
         levels=rules.by_level(totals),
         filled=filled,
+        problems=problems,
+        source=source or TableForm(formdata=None),
         year=year,
         years=_years(_this_year()),
         rules=rules,
