@@ -57,6 +57,7 @@
   var PAUSE = 600;
   var AGAIN = 4000;
   var counts = {};
+  document.documentElement.classList.add("scripted");
 
   function countOf(form) {
     counts[form.id] = counts[form.id] || { sent: null, timer: 0, pressed: false };
@@ -104,6 +105,8 @@
     // Until it is answered the same number goes again, whatever has been tapped since.
     if (count.sent === null) { count.sent = form.elements.counted.value; }
     event.detail.parameters.counted = count.sent;
+    // The button is in the number already; htmx sends the one that was pressed last all the same.
+    delete event.detail.parameters.step;
   });
   document.addEventListener("htmx:beforeSwap", function (event) {
     var form = event.detail.target;
