@@ -116,16 +116,17 @@ class Answer(StrEnum):
     STALE = "stale"
 
 
-def answer(taps: int, counted: int | None, *, seen: int, wanted: int) -> Answer:
+def answer(taps: int, counted: int | None, *, mine: bool, seen: int, wanted: int) -> Answer:
     """Say what to do with a tap that wants ``wanted`` and was made on a page that showed number ``seen``.
 
-    ``taps`` is how many numbers the line has had (0: not counted yet), ``counted`` the latest. A tap wants an
-    absolute number, so that the same tap sent twice writes once; one that comes late, or from a page on which
-    somebody else's number was not seen yet, is not written at all.
+    ``taps`` is how many numbers the line has had (0: not counted yet), ``counted`` the latest, ``mine``: by
+    the same person. A tap wants an absolute number, so that the same tap sent twice writes once; one that
+    comes late, or from a page on which somebody else's number was not seen yet, is not written at all. Two
+    people who both make three of two have counted different heaps: the second one is told.
     """
     if seen == taps:
         return Answer.NEW
-    if seen == taps - 1 and counted == wanted:
+    if mine and seen == taps - 1 and counted == wanted:
         return Answer.REPEATED
     return Answer.STALE
 

@@ -296,7 +296,8 @@ def tap(sheet_id: int, edition_id: int, given: Tap, *, by: User, clock: Clock) -
     own, borrowed = _stands(sheet.holder_id, edition_id)
     line = _latest(sheet.id, edition_id)
     taps, counted = (line.taps, line.counted) if line is not None else (0, None)
-    answer = rules.answer(taps, counted, seen=given.taps, wanted=wanted)
+    mine = line is not None and line.by_id == by.id
+    answer = rules.answer(taps, counted, mine=mine, seen=given.taps, wanted=wanted)
     if answer is Answer.REPEATED:
         return
     if answer is Answer.STALE:
@@ -374,7 +375,7 @@ def _write(sheet_id: int, edition_id: int, taps: int, values: Mapping[str, Any])
 
 def _latest(sheet_id: int, edition_id: int) -> Any:
     return db.session.execute(
-        sa.select(CountLine.taps, CountLine.counted, User.full_name)
+        sa.select(CountLine.taps, CountLine.counted, User.id.label("by_id"), User.full_name)
         .join(User, User.id == CountLine.counted_by_id)
         .where(CountLine.sheet_id == sheet_id, CountLine.edition_id == edition_id)
     ).first()
