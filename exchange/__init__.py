@@ -14,6 +14,7 @@ from jinja2 import StrictUndefined
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from exchange import runs
+from exchange.approved import views as approved
 from exchange.catalog import views as catalog
 from exchange.classes import views as classes
 from exchange.cli import init_cli
@@ -87,6 +88,7 @@ def create_app(settings: Settings | None = None, clock: Clock | None = None) -> 
         people,
         catalog,
         classes,
+        approved,
         stock,
         disposals,
         counting,

@@ -56,6 +56,7 @@ NAVIGATION: Sequence[tuple[str, Sequence[Link]]] = (
         (
             Link("stock.provision", "Обеспеченность", Action.SEE_SHELF),
             Link("classes.index", "Классы", Action.SEE_SHELF),
+            Link("approved.index", "Перечень учебников", Action.SEE_SHELF),
         ),
     ),
     (

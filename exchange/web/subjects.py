@@ -29,6 +29,7 @@ SUBJECTS: Mapping[str, Subject] = {
     "request": Subject(_l("Заявки"), "postings.requests"),
     "plan": Subject(_l("Подбор"), "matching.show", "plan_id"),
     "federal_list": Subject(_l("Федеральный перечень"), "lists.index"),
+    "approved_list": Subject(_l("Перечни учебников"), "approved.show", "list_id"),
     "floor": Subject(_l("Неснижаемые остатки фонда"), "reserve.title", "textbook_id"),
     "write_off_act": Subject(_l("Акты на списание"), "disposals.show", "act_id"),
     "counting_campaign": Subject(_l("Пересчёт фонда"), "counting.index"),
