@@ -14,6 +14,7 @@ from jinja2 import StrictUndefined
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from exchange import runs
+from exchange.approved import views as approved
 from exchange.catalog import views as catalog
 from exchange.classes import views as classes
 from exchange.cli import init_cli
@@ -23,6 +24,7 @@ from exchange.db import db, init_db
 from exchange.home import views as home
 from exchange.matching import views as matching
 from exchange.postings import views as postings
+from exchange.provision import views as provision
 from exchange.reserve import views as reserve
 from exchange.schools import views as people
 from exchange.stock import views as stock
@@ -80,7 +82,9 @@ def create_app(settings: Settings | None = None, clock: Clock | None = None) -> 
     transfers.init_transfers(app)
     matching.init_matching(app)
     home.init_book_panels(app)
-    for feature in (home, people, catalog, classes, stock, postings, transfers, matching, reserve):
+    for feature in (
+        home, people, catalog, classes, approved, stock, postings, provision, transfers, matching, reserve
+    ):  # fmt: skip
         app.register_blueprint(feature.bp)
     app.register_blueprint(catalog.lists_bp)
     init_cli(app)

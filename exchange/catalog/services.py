@@ -105,6 +105,17 @@ def verdicts(
     return _judged(wanted, _places(ListEntry.textbook_id.in_(wanted)), on, school_year)
 
 
+def verdicts_of_years(
+    textbook_ids: Iterable[int], days: Mapping[SchoolYear, date]
+) -> list[dict[int, Verdict]]:
+    """Return what ``verdicts`` would for each school year, as seen on its day; still in two queries."""
+    wanted = set(textbook_ids)
+    if not wanted:
+        return [{} for _ in days]
+    places, lists = _places(ListEntry.textbook_id.in_(wanted)), _lists()
+    return [_judged(wanted, places, on, year, lists) for year, on in days.items()]
+
+
 def _places(*where: sa.ColumnElement[bool]) -> dict[int, list[_Place]]:
     places: dict[int, list[_Place]] = {}
     for textbook_id, *place in db.session.execute(
@@ -128,9 +139,22 @@ def _judged(
     places: dict[int, list[_Place]],
     on: date,
     school_year: SchoolYear | None,
+    lists: Mapping[int, Any] | None = None,
 ) -> dict[int, Verdict]:
     """Judge many books. Thousands of books share a few dozen combinations of dates: each is judged once."""
-    lists = {
+    lists = _lists() if lists is None else lists
+    known: dict[tuple[_Place, ...], Verdict] = {}
+    result: dict[int, Verdict] = {}
+    for textbook_id in textbook_ids:
+        key = tuple(places.get(textbook_id, ()))
+        if key not in known:
+            known[key] = legality((_listing(lists[place[0]], place) for place in key), on, school_year)
+        result[textbook_id] = known[key]
+    return result
+
+
+def _lists() -> dict[int, Any]:
+    return {
         row.id: row
         for row in db.session.execute(
             sa.select(
@@ -142,14 +166,6 @@ def _judged(
             )
         )
     }
-    known: dict[tuple[_Place, ...], Verdict] = {}
-    result: dict[int, Verdict] = {}
-    for textbook_id in textbook_ids:
-        key = tuple(places.get(textbook_id, ()))
-        if key not in known:
-            known[key] = legality((_listing(lists[place[0]], place) for place in key), on, school_year)
-        result[textbook_id] = known[key]
-    return result
 
 
 def _listing(row: Any, place: _Place) -> Listing:
@@ -165,6 +181,42 @@ def _listing(row: Any, place: _Place) -> Listing:
         in_force_until=row.in_force_until,
         perpetual=perpetual,
     )
+
+
+@dataclass(frozen=True)
+class Number:
+    """Where the newest order in force names a book: number, order («858 (ред. 119)») and appendix."""
+
+    number: str
+    order: str
+    appendix: int
+
+
+def numbers(textbook_ids: Iterable[int], on: date) -> dict[int, Number]:
+    """Return, for each book that an order in force on ``on`` names, its number there; one query.
+
+    Of several numbers in the newest order the one in appendix 1 counts, which is also the one to buy by.
+    """
+    in_force = sa.and_(
+        FederalList.in_force_from <= on,
+        sa.or_(FederalList.in_force_until.is_(None), FederalList.in_force_until >= on),
+    )
+    found: dict[int, Number] = {}
+    for textbook_id, number, appendix, order, edition in db.session.execute(
+        sa.select(
+            ListEntry.textbook_id,
+            ListEntry.number,
+            ListEntry.appendix,
+            FederalList.order_number,
+            FederalList.edition,
+        )
+        .join(FederalList, FederalList.id == ListEntry.list_id)
+        .where(ListEntry.textbook_id.in_(set(textbook_ids)), in_force)
+        .order_by(FederalList.in_force_from.desc(), ListEntry.appendix, ListEntry.number)
+    ):
+        title = f"{order} (ред. {edition})" if edition else order
+        found.setdefault(textbook_id, Number(number, title, appendix))
+    return found
 
 
 # --- search ---

@@ -17,11 +17,14 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
+from exchange.approved import services as approved
+from exchange.approved.rules import ListState
 from exchange.catalog import services as catalog
 from exchange.catalog.models import Edition, FederalList, ListEntry, Textbook
 from exchange.catalog.rules import SchoolYear
 from exchange.classes import services as classes
 from exchange.classes.models import ClassGroup
+from exchange.classes.rules import Group
 from exchange.clock import FrozenClock
 from exchange.db import db, in_unit
 from exchange.demo import district as people
@@ -64,10 +67,27 @@ WEALTH = {"BAL1": 1.25, "BAL2": 1.2, "PRI": 1.12, "KOZ": 1.1, "CHE": 0.92, "KRA"
 YEARS = (2018, 2019, 2020, 2021, 2023)
 SPECIAL = ("Чтение", 2, "Ильина")
 """A special-needs book: subject, grade, first author."""
+LISTS = {
+    "PRI": ListState.APPROVED,
+    "CHE": ListState.APPROVED,
+    "BAL1": ListState.CHECKED,
+    "KOZ": ListState.DRAFT,
+}
+"""Schools with a list of their textbooks, and how far this year's has come; last year's is approved."""
 BUFFER = 2
 OFFERS_AT_ONCE = 8
 REQUESTS_AT_ONCE = 4
 """Postings of one school on one day: the largest surpluses and shortages first."""
+
+
+def _divided(grade: int, pupils: int, groups: int) -> list[Group]:
+    """Divide the pupils of a grade among its class groups, as evenly as can be."""
+    if groups == 1:
+        return [Group(grade, "", pupils)]
+    return [
+        Group(grade, "АБВГ"[number], pupils // groups + (number < pupils % groups))
+        for number in range(groups)
+    ]
 
 
 def play(now: datetime, password_hash: str) -> District:
@@ -117,6 +137,8 @@ class _Season:
         self.do(lambda: self.enrol(self.year - 1))
         for school in people.SCHOOLS:
             self.do(lambda school=school: self.count_shelf(school))  # type: ignore[misc]
+        for code in LISTS:
+            self.do(lambda code=code: self.approve_list(code, self.year - 1))  # type: ignore[misc]
         self.fill_the_fund()
         self.lend_last_year(last_autumn)
 
@@ -124,6 +146,8 @@ class _Season:
         self.do(lambda: self.enrol(self.year))
         self.do(self.set_the_scene)
         self.do(self.write_off)
+        for code in LISTS:
+            self.do(lambda code=code: self.approve_list(code, self.year))  # type: ignore[misc]
         self.ago(24)
         self.post_what_provision_says()
         self.ago(21)
@@ -244,16 +268,38 @@ class _Season:
         for school in people.SCHOOLS:
             holder = self.holder(school.code)
             even = school.pupils / school.grades
-            classes.set_enrolment(
+            classes.set_groups(
                 school=holder,
                 school_year=year,
-                pupils_by_grade={
-                    grade: max(1, round(even * self.random.uniform(0.85, 1.15)))
+                groups=[
+                    group
                     for grade in range(1, school.grades + 1)
-                },
+                    for group in _divided(
+                        grade,
+                        max(1, round(even * self.random.uniform(0.85, 1.15))),
+                        # The younger grades are divided first.
+                        school.groups // school.grades + (grade <= school.groups % school.grades),
+                    )
+                ],
                 by=self.librarian_of(holder),
                 clock=self.clock,
             )
+
+    # --- lists of textbooks ---
+
+    def approve_list(self, code: str, year: int) -> None:
+        """Take every proposal into the school's list of the year, and bring it as far as it has come."""
+        school = self.holder(code)
+        by = self.librarian_of(school)
+        approved.accept_proposals(school=school, school_year=year, keys=None, by=by, clock=self.clock)
+        made = approved.list_of(school, SchoolYear(year))
+        assert made is not None
+        state = LISTS[code] if year == self.year else ListState.APPROVED
+        deputy = self.users.get(f"{code.lower()}-zavuch")
+        if state is not ListState.DRAFT and deputy is not None:
+            approved.check(made.id, by=deputy, clock=self.clock)
+        if state is ListState.APPROVED:
+            approved.approve(made.id, by=self.director_of(school), clock=self.clock)
 
     # --- shelves ---
 
