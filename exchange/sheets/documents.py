@@ -199,8 +199,8 @@ class _WordTable:
 class _Word:
     """The body of a document. What was deleted or moved away under «track changes» is not read."""
 
-    _SKIPPED = frozenset({"moveFrom", "Fallback"})
-    # «tab» also stands among the properties of a paragraph, before its text, where it does no harm.
+    # Among «tabs», the properties of a paragraph, «tab» is not a character.
+    _SKIPPED = frozenset({"moveFrom", "Fallback", "tabs"})
     _CHARACTERS = {"p": "\n", "br": "\n", "cr": "\n", "tab": " ", "noBreakHyphen": "-"}
 
     def __init__(self, meter: Meter) -> None:
@@ -217,7 +217,8 @@ class _Word:
         if name == "t":
             self._in_text = not self._skipped
         elif name in self._CHARACTERS:
-            self._write(self._CHARACTERS[name])
+            if not self._skipped:
+                self._write(self._CHARACTERS[name])
         elif name in self._SKIPPED:
             self._skipped += 1
         elif name == "tbl":
@@ -283,8 +284,7 @@ class _Word:
 
     def _end_cell(self, table: _WordTable) -> None:
         column, right = table.column, table.column + table.span - 1
-        lines = (line.strip(" ") for line in "".join(table.pieces).split("\n"))
-        value = tidy("\n".join(line for line in lines if line))
+        value = tidy("\n".join(line for line in "".join(table.pieces).split("\n") if line))
         if table.continues and column in table.open_blocks:
             table.open_blocks[column] = replace(table.open_blocks[column], bottom=table.row)
         else:

@@ -350,7 +350,8 @@ def test_every_table_of_a_document_is_a_sheet_with_the_lines_above_it() -> None:
 
 def test_deleted_and_alternative_text_is_not_read() -> None:
     cell = (
-        "<w:tc><w:p><w:del><w:r><w:delText>старое</w:delText></w:r></w:del><w:ins><w:r><w:t>новое</w:t></w:r>"
+        "<w:tc><w:p><w:pPr><w:tabs><w:tab w:pos='1'/></w:tabs></w:pPr>"
+        "<w:del><w:r><w:delText>старое</w:delText></w:r></w:del><w:ins><w:r><w:t>новое</w:t></w:r>"
         "</w:ins><w:moveFrom><w:r><w:t>ушло</w:t></w:r></w:moveFrom><w:r><mc:AlternateContent xmlns:mc='m'>"
         "<mc:Choice><w:t>!</w:t></mc:Choice><mc:Fallback><w:t>!</w:t></mc:Fallback></mc:AlternateContent></w:r>"
         "</w:p></w:tc>"
