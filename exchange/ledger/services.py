@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from exchange.clock import Clock
-from exchange.db import db, insert_if_absent
+from exchange.db import db, insert_if_absent, insert_missing
 from exchange.errors import Invalid
 from exchange.ledger.models import Balance, Movement, MovementLine
 from exchange.ledger.rules import Line, MovementKind, net
@@ -99,6 +99,25 @@ def locked(*, owner_id: int, holder_id: int, edition_id: int) -> tuple[int, int]
         sa.select(Balance.copies, Balance.promised).where(Balance.id == balance_id).with_for_update()
     ).one()
     return copies, promised
+
+
+def locked_shelf(holder_id: int, edition_ids: sa.Select[int]) -> None:
+    """Lock the accounts of a holder's own copies of many editions until the unit ends; make those missing.
+
+    Nobody counts, promises or sends these copies meanwhile. Rows are taken in ascending id, as everywhere.
+    """
+    own = (Balance.owner_id == holder_id, Balance.holder_id == holder_id)
+    missing = edition_ids.except_(sa.select(Balance.edition_id).where(*own))
+    account = {"owner_id": holder_id, "holder_id": holder_id, "copies": 0, "promised": 0}
+    insert_missing(
+        Balance, [{**account, "edition_id": edition_id} for edition_id in db.session.scalars(missing)]
+    )
+    db.session.execute(
+        sa.select(Balance.id)
+        .where(*own, Balance.edition_id.in_(edition_ids))
+        .order_by(Balance.id)
+        .with_for_update()
+    ).all()
 
 
 def technical(district_id: int, kind: HolderKind) -> int:
