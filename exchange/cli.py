@@ -276,7 +276,7 @@ _DAY = click.DateTime(["%d.%m.%Y", "%Y-%m-%d"])
 def import_list(
     file: Path, order: str, edition: str, in_force_from: datetime, signed_on: datetime | None, dry_run: bool
 ) -> None:
-    """Load a federal list from FILE (XLSX or CSV) and print what changed, row by row."""
+    """Load a federal list from FILE (XLSX, XLS, ODS, DOCX or CSV) and print what changed, row by row."""
     try:
         plan = catalog.plan_import(
             file,

@@ -52,6 +52,26 @@
     }
   });
 
+  // Classes: the sums follow what is typed. Without a number in it a sum stays empty.
+  document.addEventListener("input", function (event) {
+    var table = event.target.closest("table[data-sums]");
+    if (!table) { return; }
+    var byGrade = {};
+    table.querySelectorAll("tr[data-grade]").forEach(function (row) {
+      row.querySelectorAll("input.copies").forEach(function (field) {
+        var text = field.value.replace(/\s/g, "");
+        if (/^[0-9]+$/.test(text)) { byGrade[row.dataset.grade] = (byGrade[row.dataset.grade] || 0) + Number(text); }
+      });
+      var sum = byGrade[row.dataset.grade];
+      row.querySelector("[data-total]").textContent = sum === undefined ? "" : String(sum);
+    });
+    table.querySelectorAll("tr[data-first]").forEach(function (row) {
+      var sum = 0;
+      for (var grade = Number(row.dataset.first); grade <= Number(row.dataset.last); grade++) { sum += byGrade[grade] || 0; }
+      row.querySelector("[data-total]").textContent = String(sum);
+    });
+  });
+
   var offline = function () { document.getElementById("offline").hidden = false; };
   var online = function () { document.getElementById("offline").hidden = true; };
   document.addEventListener("htmx:sendError", offline);

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from exchange.catalog.rules import fold
 from exchange.classes.rules import Group
@@ -39,25 +40,36 @@ RUSSIAN_HISTORY = "История России"
 RECENT_HISTORY = "Новейшая история"
 LANGUAGE = "Иностранный язык"
 SECOND_LANGUAGE = "Второй иностранный язык"
+CRAFT = "Труд (технология)"
+SAFETY = "Основы безопасности и защиты Родины"
 
-_SYNONYMS = {
-    "технология": "Труд (технология)",
-    "труд (технология)": "Труд (технология)",
-    "основы безопасности жизнедеятельности": "Основы безопасности и защиты Родины",
-    "основы безопасности и защиты родины": "Основы безопасности и защиты Родины",
-    "английский язык": LANGUAGE,
-    "немецкий язык": LANGUAGE,
-    "французский язык": LANGUAGE,
-    "испанский язык": LANGUAGE,
-    "китайский язык": LANGUAGE,
-    "азбука": ABC,
-    "букварь": ABC,
-}
-"""What one order calls a subject and another one calls differently."""
 _LEVEL = re.compile(r"\s*\((?:базов|углубл)[^)]*\)|\s+базовый уровень$", re.IGNORECASE)
-_ANCIENT = ("всеобщ", "древн", "средних веков", "средние века", "нового времени", "новое время", "новейш")
+_COURSES = tuple(
+    (re.compile(subject), re.compile(title), course)
+    for subject, title, course in (
+        (r"(?:азбука|букварь)", r"(?:)", ABC),
+        (r"(?:русский язык)", r"(?:русский язык\. )?(?:азбук|буквар)", ABC),
+        # «Математика: алгебра и начала анализа, геометрия. Геометрия» is geometry: the last words decide.
+        (r"(?:математика|алгебра|геометрия)", r"(?:.*вероятност)", PROBABILITY),
+        (r"(?:математика)", r"(?:.*\. )?(?:[^.]*алгебр[^.]*геометр[^.]*)(?:\(.*)?$", MATHEMATICS),
+        (r"(?:математика|геометрия)", r"(?:.*геометр[^.]*)$", GEOMETRY),
+        (r"(?:геометрия)", r"(?:)", GEOMETRY),
+        (r"(?:математика)", r"(?:.*алгебр)", ALGEBRA),
+        (r"(?:история)", r"(?:.*введение в новейш)", RECENT_HISTORY),
+        (r"(?:история россии)", r"(?:)", RUSSIAN_HISTORY),
+        (r"(?:история)", r"(?:.*росси)", RUSSIAN_HISTORY),
+        (r"(?:история)", r"(?:.*(?:всеобщ|древн|средни[ех] век|нов(?:ое|ого) врем|новейш))", WORLD_HISTORY),
+        (r"(?:второй .*язык)", r"(?:)", SECOND_LANGUAGE),
+        (r"(?:.*язык)", r"(?:.*второй .*язык)", SECOND_LANGUAGE),
+        (r"(?:английский|немецкий|французский|испанский|китайский) язык", r"(?:)", LANGUAGE),
+        (r"(?:технология|труд \(технология\))", r"(?:)", CRAFT),
+        (r"(?:основы безопасности .*)", r"(?:)", SAFETY),
+    )
+)
+"""Subject of the list, beginning of the title, course: the first line that fits, of folded words."""
 
 
+@lru_cache(maxsize=8192)
 def course_of(subject: str, title: str) -> str:
     """Return the course a book is taught in: books of one course replace each other, others do not.
 
@@ -67,34 +79,9 @@ def course_of(subject: str, title: str) -> str:
     """
     heading = " ".join(_LEVEL.sub("", subject).split())
     folded, about = fold(heading), fold(title)
-    if folded == "русский язык" and about.startswith(("азбук", "буквар", "русский язык. азбук")):
-        return ABC
-    if folded in ("математика", "алгебра", "геометрия"):
-        return _mathematics(folded, about)
-    if folded in ("история", "всеобщая история", "история россии"):
-        return _history(f"{folded}. {about}")
-    if "второй" in f"{folded} {about}" and "язык" in folded:
-        return SECOND_LANGUAGE
-    return _SYNONYMS.get(folded, heading)
-
-
-def _mathematics(subject: str, title: str) -> str:
-    # «Математика: алгебра и начала анализа, геометрия. Геометрия» is geometry: the last words decide.
-    for words in reversed([subject, *title.split(". ")]):
-        algebra, geometry = "алгебр" in words, "геометр" in words
-        if "вероятност" in words:
-            return PROBABILITY
-        if algebra or geometry:
-            return MATHEMATICS if algebra and geometry else ALGEBRA if algebra else GEOMETRY
-    return MATHEMATICS
-
-
-def _history(words: str) -> str:
-    if "введение в новейш" in words:
-        return RECENT_HISTORY
-    if "росси" in words:
-        return RUSSIAN_HISTORY
-    return WORLD_HISTORY if any(word in words for word in _ANCIENT) else HISTORY
+    return next(
+        (course for of, named, course in _COURSES if of.fullmatch(folded) and named.match(about)), heading
+    )
 
 
 # --- who uses which textbook ---

@@ -1,4 +1,4 @@
-"""Reads the federal list from a workbook or a text table and says what happened to every row.
+"""Reads the federal list from a table of any form and says what happened to every row.
 
 The official table has eleven columns under a header of very long cells; people also send simple tables with
 one fact per column. Both are found by the words of the header, never by position. Nothing is corrected
@@ -7,32 +7,22 @@ silently: what was cleaned beyond spaces and quotes stands in the findings with 
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import date
 from enum import Enum
 from typing import Any, BinaryIO
 
 from exchange.catalog.rules import Level, fold, identity, publisher_group
 from exchange.errors import Invalid
+from exchange.sheets import Limits, Sheet, Value, read
 
-# The real list is 0.25 MB packed and 2 MB unpacked: 2,550 rows of 12 columns, 160 thousand tags.
-MAX_BYTES = 20 * 1024 * 1024
-MAX_UNPACKED = 32 * 1024 * 1024
-MAX_RATIO = 200
-MAX_MEMBERS = 500
-MAX_TAGS = 600_000
-MAX_ROWS = 30_000
-MAX_COLUMNS = 64
+# The real workbook is 0.25 MB packed and 2 MB unpacked: 2,550 rows of 12 columns, 160 thousand tags. The same
+# list in Word takes ten times as many.
+LIMITS = Limits(megabytes=20, unpacked=96, ratio=200, members=500, tags=4_000_000, rows=30_000, columns=64)
 MAX_CELL = 32_767
-HEADER_WITHIN = 60
-
-Value = str | int | float | date | None
 
 
 class Severity(Enum):
@@ -189,7 +179,7 @@ class ParsedList:
 
     @property
     def rows_read(self) -> int:
-        """The number of rows of the file, blank ones between others included."""
+        """The number of rows up to the last that is filled, blank ones before it included."""
         return len(self.outcomes)
 
     @property
@@ -224,8 +214,6 @@ def text_of(value: Value) -> str:
         return ""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    if isinstance(value, datetime):
-        return value.date().isoformat()
     if isinstance(value, date):
         return value.isoformat()
     return str(value)
@@ -279,8 +267,6 @@ _MISREAD_DIGITS = str.maketrans("!|liоo", "111100")
 
 def clean_last_day(value: Value) -> LastDay:
     """Return the last day named in a cell. Misread digits are understood but reported as unclean."""
-    if isinstance(value, datetime):
-        return LastDay(value.date(), False, True)
     if isinstance(value, date):
         return LastDay(value, False, True)
     text = fold(clean(text_of(value))).removesuffix(".")
@@ -527,183 +513,13 @@ def clean_level(text: str) -> Level:
     return Level.BASIC if basic else Level.UNNAMED
 
 
-# --- files ---
+# --- the table ---
 
-Row = tuple[int, list[Value]]
-
-_NOT_A_TABLE = (
-    "Файл «%(file)s» не читается как таблица. Сохраните его в формате XLSX или CSV и загрузите снова."
-)
-_PDF = "Файл «%(file)s» в формате PDF: из него нельзя надёжно прочитать таблицу. Нужна таблица XLSX или CSV."
-_OLD_EXCEL = "Файл «%(file)s» в старом формате Excel. Откройте его и сохраните как «Книга Excel (.xlsx)»."
-_WORD = "Файл «%(file)s» – документ Word. Перенесите таблицу в Excel и сохраните как XLSX или CSV."
-_TOO_BIG = "Файл «%(file)s» больше %(limit)s МБ: федеральный перечень таким не бывает."
-_SUSPICIOUS = "Файл «%(file)s» устроен подозрительно (%(reason)s), он не загружен."
-_TOO_LONG = "В файле «%(file)s» больше %(limit)s строк: федеральный перечень таким не бывает."
 _FORMULA = "В файле «%(file)s» есть формулы (лист «%(sheet)s», строка %(row)s). Замените их значениями."
 _NO_HEADER = (
     "В файле «%(file)s» не нашлась шапка таблицы: нужны столбцы «Порядковый номер учебника», "
     "«Наименование учебника» и «Автор»."
 )
-
-
-def _read_bytes(source: BinaryIO, file: str) -> bytes:
-    content = source.read(MAX_BYTES + 1)
-    if len(content) > MAX_BYTES:
-        raise Invalid(_TOO_BIG, file=file, limit=MAX_BYTES // 1024 // 1024)
-    return content
-
-
-def _sheets(content: bytes, file: str) -> Iterator[tuple[str, Iterator[Row]]]:
-    """Yield the sheets of a workbook, or the one table of a text file: the content decides, not the name."""
-    start = content[:1024].lstrip()
-    if start.startswith(b"PK\x03\x04"):
-        yield from _workbook(content, file)
-        return
-    if b"%PDF-" in start:
-        raise Invalid(_PDF, file=file)
-    if start.startswith(b"\xd0\xcf\x11\xe0"):
-        raise Invalid(_OLD_EXCEL, file=file)
-    if start.startswith(b"{\\rtf"):
-        raise Invalid(_WORD, file=file)
-    if start[:1] == b"<" or not start:
-        raise Invalid(_NOT_A_TABLE, file=file)
-    yield "", _text_table(content, file)
-
-
-def _decoded(content: bytes, file: str) -> str:
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        encodings = ["utf-16"]
-    elif b"\x00" in content:
-        raise Invalid(_NOT_A_TABLE, file=file)
-    else:
-        encodings = ["utf-8-sig", "cp1251"]
-    for encoding in encodings:
-        try:
-            return content.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    raise Invalid(_NOT_A_TABLE, file=file)
-
-
-def _text_table(content: bytes, file: str) -> Iterator[Row]:
-    text = _decoded(content, file)
-    head = "\n".join(text[:100_000].splitlines()[:HEADER_WITHIN])
-    delimiter = max(";,\t", key=lambda each: _recognised(csv.reader(io.StringIO(head), delimiter=each)))
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    try:
-        for number, cells in enumerate(reader, start=1):
-            if number > MAX_ROWS:
-                raise Invalid(_TOO_LONG, file=file, limit=MAX_ROWS)
-            yield number, list(cells[:MAX_COLUMNS])
-    except csv.Error as error:
-        raise Invalid(_NOT_A_TABLE, file=file) from error
-
-
-def _recognised(rows: Iterable[list[str]]) -> int:
-    """Return how many columns the best header line among ``rows`` has."""
-    best = 0
-    try:
-        for cells in rows:
-            best = max(best, len(_columns(list(cells[:MAX_COLUMNS]))))
-    except csv.Error:
-        return 0
-    return best
-
-
-def _workbook(content: bytes, file: str) -> Iterator[tuple[str, Iterator[Row]]]:
-    _check_archive(content, file)
-    import openpyxl
-
-    try:
-        book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, keep_links=False)
-        names = list(book.sheetnames)
-    except Exception as error:  # a damaged or forged workbook makes the reader raise almost anything
-        raise Invalid(_NOT_A_TABLE, file=file) from error
-    try:
-        for name in names:
-            sheet = book[name]
-            if hasattr(sheet, "iter_rows"):
-                yield name, _sheet_rows(sheet, name, file)
-    finally:
-        book.close()
-
-
-def _sheet_rows(sheet: Iterable[object], name: str, file: str) -> Iterator[Row]:
-    try:
-        rows = sheet.iter_rows(max_row=MAX_ROWS + 1, max_col=MAX_COLUMNS)  # type: ignore[attr-defined]
-        for number, cells in enumerate(rows, start=1):
-            if number > MAX_ROWS:
-                raise Invalid(_TOO_LONG, file=file, limit=MAX_ROWS)
-            if any(cell.data_type == "f" for cell in cells):
-                raise Invalid(_FORMULA, file=file, sheet=name, row=number)
-            yield number, [cell.value for cell in cells]
-    except Invalid:
-        raise
-    except Exception as error:  # as above: entities, broken XML, references that lead nowhere
-        raise Invalid(_NOT_A_TABLE, file=file) from error
-
-
-def _check_archive(content: bytes, file: str) -> None:
-    """Refuse an archive that would not stay small: judged by its directory first, then by a bounded reading.
-
-    The sizes in the directory may lie, so that every member is also read once, at most to its stated size,
-    and its tags are counted before anything builds objects of them.
-    """
-
-    def refuse(reason: str) -> Invalid:
-        return Invalid(_SUSPICIOUS, file=file, reason=reason)
-
-    # Office programs write the end record last, without a comment, and never need the 64-bit form. Holding
-    # the file to that bounds the directory before it is read.
-    end = content[-22:]
-    if end[:4] != b"PK\x05\x06" or content[-42:-38] == b"PK\x06\x07":
-        raise refuse("оглавление архива не на месте")
-    if (
-        int.from_bytes(end[10:12], "little") > MAX_MEMBERS
-        or int.from_bytes(end[12:16], "little") > 256 * 1024
-    ):
-        raise refuse("слишком много частей в архиве")
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            members = archive.infolist()
-            names = {member.filename for member in members}
-            if "word/document.xml" in names:
-                raise Invalid(_WORD, file=file)
-            if "xl/workbook.xml" not in names:
-                raise Invalid(_NOT_A_TABLE, file=file)
-            if len(members) > MAX_MEMBERS or len(names) < len(members):
-                raise refuse("слишком много частей в архиве")
-            if any(member.compress_type not in (0, 8) or member.flag_bits & 1 for member in members):
-                raise refuse("архив зашифрован или сжат необычным способом")
-            unpacked = sum(member.file_size for member in members)
-            if unpacked > MAX_UNPACKED or unpacked > MAX_RATIO * len(content):
-                raise refuse("после распаковки он слишком велик")
-            tags = 0
-            for member in members:
-                if not member.filename.endswith((".xml", ".rels")):
-                    continue
-                with archive.open(member) as part:
-                    while chunk := part.read(256 * 1024):
-                        tags += chunk.count(b"<")
-                        if tags > MAX_TAGS:
-                            raise refuse("в нём слишком много ячеек")
-                        if b"<!DOCTYPE" in chunk or b"<!ENTITY" in chunk:
-                            raise refuse("в нём есть объявления XML, которых в таблицах не бывает")
-    except (
-        zipfile.BadZipFile,
-        zipfile.LargeZipFile,
-        OSError,
-        EOFError,
-        ValueError,
-        NotImplementedError,
-    ) as error:
-        raise Invalid(_NOT_A_TABLE, file=file) from error
-    except zipfile.zlib.error as error:  # type: ignore[attr-defined]
-        raise Invalid(_NOT_A_TABLE, file=file) from error
-
-
-# --- the table ---
 
 # A column is known by how its header begins, the longer beginning first.
 _HEADERS = (
@@ -773,10 +589,11 @@ def read_list(
     order than ``order`` is listed, not imported. Raises Invalid, with one sentence for the reader, when the
     file is not a table or is not safe to open.
     """
-    content = _read_bytes(source, file)
     reading = _Reading(order, edition, appendix)
-    for sheet, rows in _sheets(content, file):
-        reading.read_sheet(sheet, rows)
+    for sheet in read(source, file, limits=LIMITS, header=lambda cells: len(_columns(cells))):
+        if sheet.formula_row is not None:
+            raise Invalid(_FORMULA, file=file, sheet=sheet.name, row=sheet.formula_row)
+        reading.read_sheet(sheet)
     if not reading.header_seen:
         raise Invalid(_NO_HEADER, file=file)
     return reading.result()
@@ -831,20 +648,20 @@ class _Reading:
     def result(self) -> ParsedList:
         return ParsedList(tuple(self._entries), tuple(self._findings), tuple(self._outcomes))
 
-    def read_sheet(self, sheet: str, rows: Iterator[Row]) -> None:
-        self._sheet = sheet
-        found = _APPENDIX.match(fold(sheet))
-        self._sheet_appendix = int(found[1]) if found else None
+    def read_sheet(self, sheet: Sheet) -> None:
+        self._sheet = sheet.name
+        self._sheet_appendix = None
+        for line in (sheet.name, *sheet.above):
+            self._appendix_heading(fold(clean(line)))
         self._place = _Place()
         columns: dict[str, int] = {}
-        read = 0
-        for row, cells in rows:
-            read = row
+        last = 0
+        for row, cells in sheet.rows:
+            for blank in range(last + 1, row):
+                self._outcome(blank, Outcome.BLANK)
+            last = row
             if any(isinstance(cell, str) and len(cell) > MAX_CELL for cell in cells):
                 self._listed(row, "long_cell", "Ячейка длиннее любого названия, строка пропущена.")
-                continue
-            if not any(text_of(cell).strip() for cell in cells):
-                self._outcome(row, Outcome.BLANK)
                 continue
             header = _columns(cells)
             if header:
@@ -856,9 +673,9 @@ class _Reading:
             else:
                 self._outcome(row, Outcome.PREAMBLE)
                 self._appendix_heading(fold(clean(" ".join(text_of(cell) for cell in cells))))
-        if read and not columns:
+        if not columns:
             message = "На листе «%(sheet)s» нет шапки перечня, его строки не читались."
-            self._find(1, Severity.NOTICE, "no_header", message, sheet=sheet)
+            self._find(1, Severity.NOTICE, "no_header", message, sheet=sheet.name)
 
     # One row
 
@@ -1125,7 +942,7 @@ class _Reading:
             self._find(row, Severity.NOTICE, "gap", message, before=before, number=number)
 
     def _grades(self, row: int, value: Value, title: Title, vocational: bool) -> Grades | None:
-        if isinstance(value, datetime):
+        if isinstance(value, date):
             # Excel turns «10-11» into 10 November.
             guess = clean_grades(f"{value.day}-{value.month}")
             message = "Класс превратился в дату, прочитано как %(grades)s."

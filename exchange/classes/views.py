@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, request, url_for
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from flask import Blueprint, Response, redirect, request, url_for
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
+from werkzeug.wrappers import Response as AnyResponse
+from wtforms import StringField
 
 from exchange.catalog.rules import SchoolYear
 from exchange.classes import rules, services
+from exchange.classes.rules import Group
 from exchange.db import db
-from exchange.errors import DomainError, NotFound
+from exchange.errors import DomainError, Invalid, NotFound
 from exchange.schools import access
 from exchange.schools.models import Holder
 from exchange.schools.rules import Action, HolderKind
 from exchange.schools.views import clock
 from exchange.web.forms import CopiesField, Form, asked_number, number
-from exchange.web.pages import done, page
+from exchange.web.pages import done, page, text_of
 
 bp = Blueprint("classes", __name__)
+
+_SLOT = re.compile(r"(?:letter|pupils)-([0-9]{1,2})-([0-9]{1,2})")
+_SPLIT, _JOIN = "split", "join"
+MOVED = "moved"
 
 
 def _school(school_id: int | None) -> Holder:
@@ -30,70 +40,223 @@ def _school(school_id: int | None) -> Holder:
     return school
 
 
-def _grade_name(grade: int) -> str:
-    return f"grade-{grade}"
+# --- the form: for each grade a few pairs of letter and number ---
 
 
-EnrolmentForm: type[Form] = type(
-    "EnrolmentForm",
-    (Form,),
-    {
-        "__doc__": "Pupils of each grade.",
-        **{_grade_name(grade): CopiesField(_l("%(grade)s класс", grade=grade)) for grade in rules.GRADES},
-    },
-)
+class LetterField(StringField):  # type: ignore[misc]
+    """Letter of a class group; empty for a grade that is not divided."""
 
+    data: Any
 
-@bp.route("/enrolment", methods=["GET", "POST"])
-def index() -> Response:
-    """Show the pupils by grade of a school year and, beside them, those of the year before; store them."""
-    by = access.current()
-    school_id = request.args.get("school", type=number)
-    school = _school(school_id)
-    this_year = SchoolYear.of(clock().today(by.district.timezone))
-    year = _chosen_year(this_year)
-    before = services.enrolment(school.id, year.start - 1)
-    now = services.enrolment(school.id, year.start)
-    form = EnrolmentForm(data={_grade_name(grade): pupils for grade, pupils in now.items()})
-    if request.method == "POST":
-        access.require(by, Action.SET_ENROLMENT, school)
-    if form.validate_on_submit():
+    def process_formdata(self, valuelist: Sequence[str]) -> None:
+        """Read the letter as it is stored."""
+        self.data = ""
         try:
-            services.set_enrolment(
+            self.data = rules.letter_of(valuelist[0] if valuelist else "")
+        except Invalid as error:
+            raise ValueError(text_of(error)) from error
+
+    def _value(self) -> str:
+        return str(self.raw_data[0]) if self.raw_data else str(self.data or "")
+
+
+class PupilsField(CopiesField):
+    """A whole number of pupils."""
+
+    def process_formdata(self, valuelist: Sequence[str]) -> None:
+        """Read the number; an empty text is ``None``."""
+        try:
+            super().process_formdata(valuelist)
+        except ValueError:
+            raise ValueError(_("Нужно целое число учеников, например 24.")) from None
+
+
+def _form(groups: Iterable[Group], *, submitted: bool = False) -> Form:
+    """Return the form of some groups, with an empty pair in each grade for one more; or what was sent."""
+    by_grade: dict[int, list[Group]] = {grade: [] for grade in rules.GRADES}
+    for group in sorted(groups):
+        by_grade[group.grade].append(group)
+    fields: dict[str, Any] = {}
+    data: dict[str, Any] = {}
+    for grade, there in by_grade.items():
+        for slot in range(_slots_sent(grade) if submitted else len(there) + 1):
+            letter, pupils = f"letter-{grade}-{slot}", f"pupils-{grade}-{slot}"
+            fields[letter] = LetterField(_("Буква, %(grade)s класс", grade=grade))
+            fields[pupils] = PupilsField(_("Учеников, %(grade)s класс", grade=grade))
+            if slot < len(there):
+                data |= {letter: there[slot].letter, pupils: there[slot].pupils}
+    new_class: Callable[..., Any] = type
+    made = new_class("GroupsForm", (Form,), fields)
+    form: Form = made(data=data) if submitted else made(formdata=None, data=data)
+    return form
+
+
+def _slots_sent(grade: int) -> int:
+    sent = [
+        int(found[2]) for name in request.form if (found := _SLOT.fullmatch(name)) and int(found[1]) == grade
+    ]
+    return min(max(sent, default=0) + 1, rules.MOST_GROUPS + 1)
+
+
+def _slots(form: Form) -> dict[int, list[tuple[Any, Any]]]:
+    """Return the pairs of fields of each grade."""
+    found: dict[int, list[tuple[Any, Any]]] = {grade: [] for grade in rules.GRADES}
+    for field in form:
+        if (place := _SLOT.fullmatch(field.name)) and field.name.startswith("letter"):
+            found[int(place[1])].append((field, form[f"pupils-{place[1]}-{place[2]}"]))
+    return found
+
+
+def _typed(form: Form) -> list[Group]:
+    """Return the groups in the form; a pair without a number is none."""
+    return [
+        Group(grade, letter.data or "", pupils.data)
+        for grade, pairs in _slots(form).items()
+        for letter, pupils in pairs
+        if pupils.data is not None
+    ]
+
+
+# --- pages ---
+
+
+@bp.get("/enrolment")
+def former_address() -> AnyResponse:
+    """Lead from where this page used to be."""
+    year, school = request.args.get("year"), request.args.get("school")
+    return redirect(url_for("classes.index", school=school, year=year), 301)
+
+
+@bp.get("/classes")
+def index() -> Response:
+    """Show the class groups of a school year, what they were a year ago, and how it came to this.
+
+    ``?fill=moved`` fills the form with last year's groups, moved up; nothing is stored by that.
+    """
+    school = _school(request.args.get("school", type=number))
+    year = _chosen_year()
+    stored = services.groups([school.id], year.start)[school.id]
+    if request.args.get("fill") == MOVED:
+        access.require(access.current(), Action.SET_ENROLMENT, school)
+        before = services.groups([school.id], year.start - 1)[school.id]
+        return _shown(school, year, stored, rules.moved_up(before, stored), filled=MOVED)
+    return _shown(school, year, stored, stored)
+
+
+@bp.post("/classes")
+def save() -> Response:
+    """Store the class groups; or split or join a grade in the form, which stores nothing yet."""
+    by = access.current()
+    school = _school(request.args.get("school", type=number))
+    access.require(by, Action.SET_ENROLMENT, school)
+    year = _chosen_year()
+    stored = services.groups([school.id], year.start)[school.id]
+    form = _form([], submitted=True)
+    if form.validate():
+        typed = _typed(form)
+        what, _sep, grade = request.form.get("do", "").partition("-")
+        if what in (_SPLIT, _JOIN):
+            return _shown(school, year, stored, _redivided(typed, what, grade), filled=what)
+        try:
+            changed = services.set_groups(
                 school=school,
                 school_year=year.start,
-                pupils_by_grade={grade: form[_grade_name(grade)].data for grade in rules.GRADES},
+                groups=typed,
+                seen=request.form.get("seen"),
                 by=by,
                 clock=clock(),
             )
-        except DomainError as error:
-            form.refuse(error)
+        except Invalid as error:
+            form.refuse(_at_first_slot(error))
         else:
-            return done(
-                url_for("classes.index", school=school_id, year=request.args.get("year")),
-                _("Контингент на %(year)s записан.", year=year.label),
-            )
+            text = _("Контингент на %(year)s записан.", year=year.label)
+            unchanged = _("Ничего не изменилось: на %(year)s записано то же самое.", year=year.label)
+            return done(_address(school, year), text if changed else unchanged)
+    return _shown(school, year, stored, _typed(form), form=form)
+
+
+def _redivided(groups: Sequence[Group], what: str, grade: str) -> list[Group]:
+    """Return the groups with one grade split in two or joined into one."""
+    asked = [group for group in groups if str(group.grade) == grade]
+    others = [group for group in groups if str(group.grade) != grade]
+    if what == _JOIN:
+        return others + rules.joined(asked)
+    undivided = len(asked) == 1 and not asked[0].letter
+    return others + (rules.split(asked[0]) if undivided else asked)
+
+
+def _at_first_slot(error: Invalid) -> DomainError:
+    """Return the refusal of a grade as a refusal of its first number."""
+    grade = (error.field or "").removeprefix("grade-")
+    return Invalid(error.message, field=f"pupils-{grade}-0", **error.parameters)
+
+
+def _shown(
+    school: Holder,
+    year: SchoolYear,
+    stored: Sequence[Group],
+    groups: Sequence[Group],
+    *,
+    form: Form | None = None,
+    filled: str = "",
+) -> Response:
+    """Show the form with ``groups`` in it, beside what is stored; ``form``: one that was refused."""
+    before = services.groups([school.id], year.start - 1)[school.id]
+    totals = rules.totals(groups)
+    shown = form or _form(groups)
+    years = services.years(school.id)
     return page(
         "classes/index.html",
         "form",
-        status=422 if form.is_submitted() else 200,
+        status=422 if form is not None else 200,
         school=school,
-        form=form,
-        fields=[(grade, form[_grade_name(grade)]) for grade in rules.GRADES],
-        before=before,
-        # Pupils move up: last year's fourth form is this year's fifth.
-        moved_up={grade + 1: pupils for grade, pupils in before.items() if grade < rules.LAST_GRADE},
-        total=sum(now.values()) if now else None,
+        form=shown,
+        slots=_slots(shown),
+        groups=_by_grade(groups),
+        stored=stored,
+        before=rules.totals(before),
+        moved_up=_by_grade(
+            Group(each.grade + 1, each.letter, each.pupils)
+            for each in before
+            if each.grade < rules.LAST_GRADE
+        ),
+        totals=totals,
+        levels=rules.by_level(totals),
+        filled=filled,
         year=year,
-        years=_years(this_year),
+        years=_years(_this_year()),
+        rules=rules,
+        history=[(SchoolYear(start), grades) for start, grades in years.items()],
+        changes=services.latest_changes(school.id),
     )
+
+
+def _by_grade(groups: Iterable[Group]) -> dict[int, list[Group]]:
+    found: dict[int, list[Group]] = {}
+    for group in sorted(groups):
+        found.setdefault(group.grade, []).append(group)
+    return found
+
+
+def _address(school: Holder, year: SchoolYear) -> str:
+    own = access.current().school
+    return url_for(
+        "classes.index",
+        school=None if own is not None and own.id == school.id else school.id,
+        year=year.start,
+    )
+
+
+def _this_year() -> SchoolYear:
+    return SchoolYear.of(clock().today(access.current().district.timezone))
 
 
 def _years(this_year: SchoolYear) -> list[SchoolYear]:
     return [SchoolYear(this_year.start + shift) for shift in (-1, 0, 1)]
 
 
-def _chosen_year(this_year: SchoolYear) -> SchoolYear:
+def _chosen_year() -> SchoolYear:
     """Return the school year asked for, among those that can be worked on; else the present one."""
+    this_year = _this_year()
     wanted = SchoolYear(asked_number(request.args, "year", 5) or this_year.start)
     return wanted if wanted in _years(this_year) else this_year

@@ -22,6 +22,7 @@ from exchange.catalog.models import Edition, FederalList, ListEntry, Textbook
 from exchange.catalog.rules import SchoolYear
 from exchange.classes import services as classes
 from exchange.classes.models import ClassGroup
+from exchange.classes.rules import Group
 from exchange.clock import FrozenClock
 from exchange.db import db, in_unit
 from exchange.demo import district as people
@@ -68,6 +69,16 @@ BUFFER = 2
 OFFERS_AT_ONCE = 8
 REQUESTS_AT_ONCE = 4
 """Postings of one school on one day: the largest surpluses and shortages first."""
+
+
+def _divided(grade: int, pupils: int, groups: int) -> list[Group]:
+    """Divide the pupils of a grade among its class groups, as evenly as can be."""
+    if groups == 1:
+        return [Group(grade, "", pupils)]
+    return [
+        Group(grade, "АБВГ"[number], pupils // groups + (number < pupils % groups))
+        for number in range(groups)
+    ]
 
 
 def play(now: datetime, password_hash: str) -> District:
@@ -244,13 +255,19 @@ class _Season:
         for school in people.SCHOOLS:
             holder = self.holder(school.code)
             even = school.pupils / school.grades
-            classes.set_enrolment(
+            classes.set_groups(
                 school=holder,
                 school_year=year,
-                pupils_by_grade={
-                    grade: max(1, round(even * self.random.uniform(0.85, 1.15)))
+                groups=[
+                    group
                     for grade in range(1, school.grades + 1)
-                },
+                    for group in _divided(
+                        grade,
+                        max(1, round(even * self.random.uniform(0.85, 1.15))),
+                        # The younger grades are divided first.
+                        school.groups // school.grades + (grade <= school.groups % school.grades),
+                    )
+                ],
                 by=self.librarian_of(holder),
                 clock=self.clock,
             )

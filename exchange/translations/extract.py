@@ -85,7 +85,7 @@ def catalog(root: Path = ROOT) -> Catalog:
     for path in sorted((root / "exchange").rglob("*.py")):
         name = str(path.relative_to(root / "exchange"))
         if not name.startswith(NOT_SHOWN):
-            read = of_importer if path.name == "importer.py" else of_code
+            read = of_importer if path.name == "importer.py" or name.startswith("sheets/") else of_code
             _add(result, read(path.read_text(encoding="utf-8")), str(path.relative_to(root)))
     for path in sorted((root / "templates").rglob("*.html")):
         _add(result, of_template(path), str(path.relative_to(root)))

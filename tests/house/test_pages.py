@@ -19,7 +19,7 @@ from tests.house.table import ANONYMOUS, ROUTES, SIGNED_IN, Route
 from tests.house.test_routes import expected
 
 PAGES = [route for route in ROUTES if route.method == "GET" and route.page]
-KNOWN_LATIN = frozenset({"Excel", "CSV", "English", "JSON", "XLSX", "Ctrl", "Enter"})
+KNOWN_LATIN = frozenset({"Excel", "CSV", "English", "JSON", "XLSX", "XLS", "ODS", "DOCX", "Ctrl", "Enter"})
 UNSEEN = frozenset({"script", "style", "template", "head"})
 CONTROLS = frozenset({"input", "select", "textarea"})
 NEEDS_NO_LABEL = frozenset({"hidden", "submit", "button", "image"})

@@ -224,7 +224,7 @@ def test_grades_are_between_1_and_12(text: str) -> None:
         ("До 31 августа 2026 гола", date(2026, 8, 31), False),
         ("31.08.2026", date(2026, 8, 31), True),
         ("2026-08-31", date(2026, 8, 31), True),
-        (datetime(2026, 8, 31), date(2026, 8, 31), True),  # noqa: DTZ001
+        (date(2026, 8, 31), date(2026, 8, 31), True),
         ("До 31 июня 2026 года", None, False),
         ("До 06 мая", None, False),
         ("скоро", None, False),
@@ -497,7 +497,8 @@ def test_no_row_is_lost_whatever_is_in_it(rows: list[list[str]]) -> None:
         table.write(";".join('"' + cell.replace('"', '""') + '"' for cell in row) + "\n")
     parsed = read(table.getvalue().encode(), "list.csv")
     assert_accounted(parsed)
-    assert parsed.rows_read == len(rows) + 1
+    filled = [number for number, row in enumerate(rows, start=2) if any(cell.strip() for cell in row)]
+    assert parsed.rows_read == max(filled, default=1)
 
 
 # Text tables
@@ -579,7 +580,7 @@ def test_a_rewritten_good_workbook_is_still_good() -> None:
     ("content", "word"),
     [
         (b"%PDF-1.7\n...", "PDF"),
-        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600, "старом формате"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600, "не читается"),
         (b"{\\rtf1 text}", "Word"),
         (b"<html><table></table></html>", "не читается"),
         (b"", "не читается"),
@@ -593,13 +594,6 @@ def test_a_rewritten_good_workbook_is_still_good() -> None:
 )
 def test_anything_else_is_refused_in_one_sentence(content: bytes, word: str) -> None:
     assert word in refusal(content)
-
-
-def test_a_word_document_is_named() -> None:
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive:
-        archive.writestr("word/document.xml", "<w/>")
-    assert "Word" in refusal(stream.getvalue())
 
 
 def test_a_workbook_without_the_header_is_refused() -> None:
@@ -618,12 +612,13 @@ def test_a_file_that_is_too_big_is_not_read_to_its_end() -> None:
     source = Endless()
     with pytest.raises(Invalid, match="МБ"):
         read_list(source, "huge.csv")  # type: ignore[arg-type]
-    assert source.given <= importer.MAX_BYTES + 1
+    assert source.given <= importer.LIMITS.megabytes * 1024 * 1024 + 1
 
 
 def test_a_zip_bomb_is_refused_before_it_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
-    bomb = rewritten(GOOD, sheet=b" " * (importer.MAX_UNPACKED + 1))
-    assert len(bomb) < importer.MAX_UNPACKED // 100
+    most = importer.LIMITS.unpacked * 1024 * 1024
+    bomb = rewritten(GOOD, sheet=b" " * (most + 1))
+    assert len(bomb) < most // 100
 
     def never(*_: object, **__: object) -> None:
         raise AssertionError("a member was opened")
@@ -642,7 +637,7 @@ def test_a_member_that_lies_about_its_size_is_refused() -> None:
 
 
 def test_too_many_tags_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importer, "MAX_TAGS", 1000)
+    monkeypatch.setattr(importer, "LIMITS", replace(importer.LIMITS, tags=1000))
     assert len(read(GOOD).entries) == 1
     crowded = rewritten(GOOD, sheet=SHEET.format("<c/>" * 1001).encode())
     assert "ячеек" in refusal(crowded)
@@ -679,8 +674,11 @@ def test_far_away_columns_are_left_out() -> None:
 
 
 def test_too_many_rows_are_refused() -> None:
-    text = ";".join(SIMPLE) + "\n" + "\n" * (importer.MAX_ROWS + 5)
-    assert "строк" in refusal(text.encode())
+    most = importer.LIMITS.rows
+    header = ";".join(SIMPLE) + "\n"
+    assert "строк" in refusal((header + "1\n" * most).encode())
+    blank = header + ";".join(SIMPLE_ROW) + "\n" * (most + 5)
+    assert len(read(blank.encode(), "list.csv").entries) == 1
 
 
 def test_an_encrypted_or_oddly_packed_archive_is_refused() -> None:
@@ -692,7 +690,7 @@ def test_an_encrypted_or_oddly_packed_archive_is_refused() -> None:
 
 
 def test_a_crowd_of_members_is_refused() -> None:
-    crowd = {f"xl/part{number}.xml": b"<a/>" for number in range(importer.MAX_MEMBERS)}
+    crowd = {f"xl/part{number}.xml": b"<a/>" for number in range(importer.LIMITS.members)}
     assert "слишком много частей" in refusal(rewritten(GOOD, **crowd))
 
 
