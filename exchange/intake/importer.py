@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import StrEnum
+from itertools import pairwise
 
 from rapidfuzz import fuzz, process
 
@@ -70,7 +71,7 @@ OF_GRADE = "grade-"
 
 def is_role(text: str) -> bool:
     """Say whether ``text`` names a role, with its year or class where it has one."""
-    return text in Role or re.fullmatch(r"year-\d{4}|grade-\d{1,2}(?:-\d{1,2})?", text) is not None
+    return text in set(Role) or re.fullmatch(r"year-\d{4}|grade-\d{1,2}(?:-\d{1,2})?", text) is not None
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Columns:
     """How a sheet is read.
 
     ``header`` holds the numbers of the rows the headings come from, none for a table without a header.
-    ``used``: whether it is read at all; ``confidence``: 0 to 1; ``samples``: up to three values of each column.
+    ``used``: whether it is read at all; ``confidence``: 0 to 1; ``samples``: up to three values of each.
     """
 
     name: str = ""
@@ -184,7 +185,9 @@ def _plain(text: str) -> str:
     text = text[:_LONGEST]
     if _CYRILLIC.search(text):
         text = re.sub(
-            r"\w+", lambda word: word[0].translate(_LOOKALIKES) if _CYRILLIC.search(word[0]) else word[0], text
+            r"\w+",
+            lambda word: word[0].translate(_LOOKALIKES) if _CYRILLIC.search(word[0]) else word[0],
+            text,
         )
     text = re.sub(r"[«»\"“”*_:]", " ", fold(text))
     return " ".join(re.sub(r"(?<=[а-я])- (?=[а-я])", "", text).split())
@@ -195,9 +198,11 @@ _PUPILS, _NEED, _PRICE, _RATIO, _ORDINAL, _KNOWN = "pupils", "need", "price", "r
 _ORDERED = "ordered"
 
 _YEAR_HEADING = re.compile(r"(?:изд(?:ани[ея]|\.)?\s*)?((?:19|20)\d\d)\s*(?:г\.?|год[а]?|г\.?\s*изд\w*\.?)?")
-_GRADE_HEADING = re.compile(r"(1[0-2]|[1-9])(?:\s*[-–]\s*(1[0-2]|[1-9]))?\s*-?\s*(?:й|е|ый)?\s*кл(?:асс[ыа]?|\.)?")
+_GRADE_HEADING = re.compile(
+    r"(1[0-2]|[1-9])(?:\s*[-–]\s*(1[0-2]|[1-9]))?\s*-?\s*(?:й|е|ый)?\s*кл(?:асс[ыа]?|\.)?"
+)
 
-# The first that matches decides. The number is how sure the word is: of two columns with one role the surer wins.
+# The first that matches decides. The number is how sure the word is: of two columns the surer one wins.
 _HEADINGS: tuple[tuple[re.Pattern[str], str, int], ...] = tuple(
     (re.compile(pattern), role, strength)
     for pattern, role, strength in (
@@ -240,8 +245,9 @@ _HEADINGS: tuple[tuple[re.Pattern[str], str, int], ...] = tuple(
     )
 )
 _WORDS = (
-    "наименование", "название", "заглавие", "автор", "авторы", "класс", "издательство", "издания", "количество",
-    "экземпляров", "наличие", "предмет", "списанию", "учебник", "состоит", "остаток", "учащихся", "потребность",
+    "наименование", "название", "заглавие", "автор", "авторы", "класс", "издательство", "издания",
+    "количество", "экземпляров", "наличие", "предмет", "списанию", "учебник", "состоит", "остаток",
+    "учащихся", "потребность",
 )  # fmt: skip
 _SURE = 82
 """How alike a mistyped word must be to a known one, in per cent."""
@@ -459,7 +465,7 @@ def _content(column: Sequence[str]) -> _Content:
         people=share(_PERSON.search),
         distinct=len(set(values)),
         length=sum(map(len, values)) / total,
-        rising=len(numbers) == total > 2 and all(b - a == 1 for a, b in zip(numbers, numbers[1:], strict=False)),
+        rising=len(numbers) == total > 2 and all(b - a == 1 for a, b in pairwise(numbers)),
         codes=share(_CODE.fullmatch),
         numbers=share(_LIST_NUMBER.fullmatch),
         isbns=share(_ISBN.fullmatch),
@@ -524,9 +530,7 @@ def _find_columns(
     return replace(columns, used=bool(used), samples=samples)
 
 
-def _assigned(
-    meanings: Sequence[tuple[str, int]], contents: Sequence[_Content]
-) -> tuple[list[str], float]:
+def _assigned(meanings: Sequence[tuple[str, int]], contents: Sequence[_Content]) -> tuple[list[str], float]:
     """Give each role to one column: what the headings say, checked against what stands below."""
     shift = _shift(meanings, contents)
     if shift:
@@ -538,14 +542,16 @@ def _assigned(
     roles = [str(Role.OTHER)] * len(meanings)
     confidence = 0.6 if shift else 1.0
 
-    def best(role: str, key: Callable[[int], tuple[float, ...]], fits: Callable[[_Content], bool]) -> int | None:
+    def best(
+        role: str, key: Callable[[int], tuple[float, ...]], fits: Callable[[_Content], bool]
+    ) -> int | None:
         places = [i for i, (each, _) in enumerate(meanings) if each == role and fits(contents[i])]
         return max(places, key=key) if places else None
 
     def empty_or(test: Callable[[_Content], bool]) -> Callable[[_Content], bool]:
         return lambda content: not content.filled or test(content)
 
-    # Titles: the column with the most to say. Forms have a short name and a full one; the full one tells parts.
+    # Titles: the column with the most to say. Of a short name and a full one, the full one tells the parts.
     title = best(
         Role.TITLE,
         lambda i: (round(contents[i].filled, 1), contents[i].distinct, meanings[i][1], -i),
@@ -598,7 +604,7 @@ def _with_counts(
     ]
     years_named = Role.YEAR in roles
     of_years = [index for index in spread if meanings[index][0].startswith(OF_YEAR)]
-    if years_named and len(of_years) < len(spread) or not years_named:
+    if (years_named and len(of_years) < len(spread)) or not years_named:
         chosen = of_years if not years_named and len(of_years) > 1 else []
         chosen = chosen or [i for i in spread if meanings[i][0].startswith(OF_GRADE)]
         if len(chosen) > 1 or (chosen and not counts):
@@ -610,7 +616,9 @@ def _with_counts(
             return roles, confidence
     if not counts:
         return roles, min(confidence, 0.4)
-    place = max(counts, key=lambda i: (contents[i].filled > 0.05, meanings[i][1], contents[i].filled > 0.5, -i))
+    place = max(
+        counts, key=lambda i: (contents[i].filled > 0.05, meanings[i][1], contents[i].filled > 0.5, -i)
+    )
     roles[place] = Role.COPIES
     return roles, min(confidence, 0.5 if meanings[place][0] == _ORDERED else confidence)
 
@@ -621,8 +629,8 @@ _NUMERIC = frozenset({Role.COPIES, Role.WORN, _PUPILS, _NEED, _RATIO, _PRICE, _O
 def _shift(meanings: Sequence[tuple[str, int]], contents: Sequence[_Content]) -> int:
     """Return by how many columns the numbers stand beside their headings; 0 where they stand below them.
 
-    Somebody deleted cells under a header that stayed. Only a shift that fits every number column is taken, and
-    a coefficient must meet the column with fractions, so that it cannot be a chance.
+    Somebody deleted cells under a header that stayed. Only a shift that fits every number column is taken,
+    and a coefficient must meet the column with fractions, so that it cannot be a chance.
     """
     numeric = [(index, role) for index, (role, _) in enumerate(meanings) if role in _NUMERIC]
     copies = [index for index, role in numeric if role == Role.COPIES]
@@ -638,7 +646,9 @@ def _shift(meanings: Sequence[tuple[str, int]], contents: Sequence[_Content]) ->
                 fits -= role in {Role.COPIES, _RATIO}
                 continue
             fractional = content.fractions > 0.3
-            right = fractional if role == _RATIO else role == _PRICE or (content.counts > 0.9 and not fractional)
+            right = (
+                fractional if role == _RATIO else role == _PRICE or (content.counts > 0.9 and not fractional)
+            )
             fits += 1 if right else -3
         fitting.append((fits, shift))
     fitting.sort(reverse=True)
@@ -651,7 +661,10 @@ def _text_column(contents: Sequence[_Content], roles: Sequence[str]) -> int | No
     places = [
         index
         for index, content in enumerate(contents)
-        if roles[index] == Role.OTHER and content.filled > 0.3 and content.letters > 0.7 and content.length > 5
+        if roles[index] == Role.OTHER
+        and content.filled > 0.3
+        and content.letters > 0.7
+        and content.length > 5
     ]
     return max(places, key=lambda i: (contents[i].filled > 0.8, contents[i].distinct, -i)) if places else None
 
@@ -707,7 +720,9 @@ _TOTAL = re.compile(
     r"(?:итог\w*|всего|сумма|в т\. ?ч|в том числе|средн\w+ (?:коэф|знач)|общ(?:ее|ий|ая) (?:кол|итог|чис|сум)"
     r"|необходимое финанс)(?!\w)\w*",
 )
-_SAME = frozenset({"-//-", "—//—", "–//–", "//", '"', "-\"-", "-«-", "-\"\"-", "-||-", "то же", "''", "″", "-/-", "- // -"})
+_SAME = frozenset(
+    {"-//-", "—//—", "–//–", "//", '"', '-"-', "-«-", '-""-', "-||-", "то же", "''", "″", "-/-", "- // -"}
+)
 _NONE = frozenset({"-", "–", "—", "нет", "--"})
 _GRADE_SECTION = re.compile(
     r"(?:(?:учебники|книги|литература)\s+(?:для\s+|за\s+)?)?(1[0-2]|[1-9])\s*(?:[-–,и]\s*(1[0-2]|[1-9]))?\s*-?\s*"
@@ -721,16 +736,17 @@ _HEADING_ROW = re.compile(
 SUBJECTS = frozenset(
     fold(name)
     for name in (
-        "Русский язык", "Литература", "Литературное чтение", "Родной язык", "Родная литература", "Математика", "Алгебра",
-        "Геометрия", "Алгебра и начала математического анализа", "Вероятность и статистика", "Информатика",
-        "Информатика и ИКТ", "Физика", "Химия", "Биология", "География", "История", "История России",
-        "Всеобщая история", "Обществознание", "Окружающий мир", "Природоведение", "Английский язык", "Немецкий язык",
-        "Французский язык", "Китайский язык", "Испанский язык", "Иностранный язык", "Музыка",
-        "Изобразительное искусство", "ИЗО", "Искусство", "МХК", "Технология", "Труд", "Труд (технология)",
-        "Физическая культура", "Физкультура", "ОБЖ", "ОБЗР", "Основы безопасности жизнедеятельности",
-        "Основы безопасности и защиты Родины", "ОРКСЭ", "ОДНКНР", "Основы религиозных культур и светской этики",
-        "Астрономия", "Экология", "Экономика", "Право", "Черчение", "Естествознание", "Азбука", "Букварь",
-        "Обучение грамоте", "Чтение", "Речевая практика", "Мир природы и человека", "Ручной труд",
+        "Русский язык", "Литература", "Литературное чтение", "Родной язык", "Родная литература",
+        "Математика", "Алгебра", "Геометрия", "Алгебра и начала математического анализа",
+        "Вероятность и статистика", "Информатика", "Информатика и ИКТ", "Физика", "Химия", "Биология",
+        "География", "История", "История России", "Всеобщая история", "Обществознание", "Окружающий мир",
+        "Природоведение", "Английский язык", "Немецкий язык", "Французский язык", "Китайский язык",
+        "Испанский язык", "Иностранный язык", "Музыка", "Изобразительное искусство", "ИЗО", "Искусство",
+        "МХК", "Технология", "Труд", "Труд (технология)", "Физическая культура", "Физкультура", "ОБЖ",
+        "ОБЗР", "Основы безопасности жизнедеятельности", "Основы безопасности и защиты Родины", "ОРКСЭ",
+        "ОДНКНР", "Основы религиозных культур и светской этики", "Астрономия", "Экология", "Экономика",
+        "Право", "Черчение", "Естествознание", "Азбука", "Букварь", "Обучение грамоте", "Чтение",
+        "Речевая практика", "Мир природы и человека", "Ручной труд",
     )
 )  # fmt: skip
 """Names of subjects as they stand in heading rows."""
@@ -756,9 +772,12 @@ def _is_publisher(text: str) -> bool:
 _PUBLISHERS = frozenset(
     map(
         fold,
-        ("Просвещение", "Дрофа", "Вентана-Граф", "Вентана Граф", "Бином", "Русское слово", "Мнемозина", "Академкнига",
-         "Академкнига/Учебник", "Ассоциация 21 век", "Ассоциация XXI век", "Астрель", "Вита-Пресс", "Владос", "Академия",
-         "Баласс", "Титул", "Макмиллан", "Экзамен", "Интеллект-Центр", "Ювента", "Илекса", "Федоров", "Просвещение-Союз"),
+        (
+            "Просвещение", "Дрофа", "Вентана-Граф", "Вентана Граф", "Бином", "Русское слово", "Мнемозина",
+            "Академкнига", "Академкнига/Учебник", "Ассоциация 21 век", "Ассоциация XXI век", "Астрель",
+            "Вита-Пресс", "Владос", "Академия", "Баласс", "Титул", "Макмиллан", "Экзамен",
+            "Интеллект-Центр", "Ювента", "Илекса", "Федоров", "Просвещение-Союз",
+        ),
     )
 )  # fmt: skip
 
@@ -853,18 +872,20 @@ class _Reading:
         if len(filled) == 1 and _CYRILLIC.search(filled[0]) and self._place.heard(filled[0]):
             return SERVICE_SECTION
         if self._columns.header and sum(
-            1 for text, heading in zip(texts, self._headings, strict=False) if text and _plain(text) == heading
+            1
+            for text, heading in zip(texts, self._headings, strict=False)
+            if text and _plain(text) == heading
         ) >= max(2, len(filled) - 1):
             return SERVICE_HEADER
         return ""
 
     def _cell(self, texts: Sequence[str], role: Role) -> str:
-        places = self._columns.of(role)
+        places = self._columns.of(role) if role is not Role.OTHER else []
         text = " ".join(texts[place] for place in places if texts[place])[:_LONGEST]
         return self._before.get(role, "") if text.strip() in _SAME else text
 
     def _book(self, number: int, texts: Sequence[str], kept: tuple[str, ...]) -> Iterable[ReadRow]:
-        cells = {role: self._cell(texts, role) for role in Role if role is not Role.OTHER}
+        cells: dict[Role, str] = {role: self._cell(texts, role) for role in Role}
         code, list_number, isbn = cells[Role.CODE], cells[Role.NUMBER], cells[Role.ISBN]
         if not _LIST_NUMBER.fullmatch(list_number):
             list_number = ""
@@ -900,9 +921,7 @@ class _Reading:
     def _goes_on(self, texts: Sequence[str], cells: Mapping[Role, str]) -> bool:
         """Say whether a row without a title is another year or part of the book above it."""
         counted = any(texts[place] for place in (*self._copies, *(place for place, _ in self._spread)))
-        return bool(
-            self._before.get(Role.TITLE) and counted and (cells[Role.YEAR] or cells[Role.PART])
-        )
+        return bool(self._before.get(Role.TITLE) and counted and (cells[Role.YEAR] or cells[Role.PART]))
 
     def _wording(self, cells: Mapping[Role, str], number: str, isbn: str) -> Wording:
         place = self._place
@@ -953,7 +972,9 @@ class _Reading:
             # Worn copies of a row with several years cannot be told apart by year.
             yield replace(row, worn=worn if len(found) == 1 else None, fault=fault)
 
-    def _count(self, texts: Sequence[str], places: Sequence[int], row: int) -> tuple[int | None, Fault | None]:
+    def _count(
+        self, texts: Sequence[str], places: Sequence[int], row: int
+    ) -> tuple[int | None, Fault | None]:
         """Add up the counts of some columns; blank ones count for nothing, unless all are blank."""
         total: int | None = None
         for place in places:

@@ -206,7 +206,9 @@ class Change:
 
 
 PROMISED = "Обещано другим школам %(promised)s экз., а в файле %(copies)s: строка не будет записана."
-OFFERED = "Выставлено излишком %(offered)s экз., а в файле %(copies)s: сначала уменьшите или отзовите излишек."
+OFFERED = (
+    "Выставлено излишком %(offered)s экз., а в файле %(copies)s: сначала уменьшите или отзовите излишек."
+)
 PROMISED_AND_OFFERED = (
     "Обещано %(promised)s и выставлено излишком %(offered)s экз., а в файле %(copies)s: "
     "сначала уменьшите излишек."
@@ -224,9 +226,7 @@ def change(total: Total, shelf: OnShelf, *, most: int) -> Change:
     if total.copies > most:
         refusal, parameters = TOO_MANY, {"copies": total.copies, "most": most}
     elif total.copies < shelf.promised + shelf.offered:
-        refusal = (
-            PROMISED if not shelf.offered else OFFERED if not shelf.promised else PROMISED_AND_OFFERED
-        )
+        refusal = PROMISED if not shelf.offered else OFFERED if not shelf.promised else PROMISED_AND_OFFERED
         parameters = {"promised": shelf.promised, "offered": shelf.offered, "copies": total.copies}
     elif worn > here:
         refusal, parameters = WORN_MORE, {"worn": worn, "here": here}

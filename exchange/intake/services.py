@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -29,7 +31,6 @@ from exchange.intake.rules import (
     IntakeState,
     OnShelf,
     Outcome,
-    Question,
     Understood,
     Written,
 )
@@ -37,7 +38,7 @@ from exchange.ledger import services as ledger
 from exchange.ledger.models import Balance, Movement, MovementLine
 from exchange.ledger.rules import Line, MovementKind, transfer_of_copies
 from exchange.recognition import services as recognition
-from exchange.recognition.rules import Answer, Kind, Note, Wording, key_of
+from exchange.recognition.rules import Answer, Candidate, Kind, Note, Wording, key_of
 from exchange.schools import access
 from exchange.schools.models import Holder, User
 from exchange.schools.rules import Action, HolderKind
@@ -68,7 +69,7 @@ CHANGED_MEANWHILE = (
 
 
 def start(*, holder: Holder, file: str, pasted: bool = False, by: User, clock: Clock) -> Intake:
-    """Write down that a file is to be read; the caller keeps its content and submits ``run_id`` afterwards."""
+    """Write down that a file is to be read; the caller keeps its content and submits ``run_id`` then."""
     _require_count(by, holder)
     run = runs.enter(
         READ,
@@ -101,20 +102,25 @@ def read_upload(run: runs.Run, progress: Progress, *, folder: Path, clock: Clock
     """Read a file, understand its rows and keep them: the work of a run."""
     path, given = upload_path(folder, run.id), dict(run.input)
     intake_id: int = given["intake"]
-    try:
+    with _failing(intake_id):
         progress(0, 0)
         if not path.exists():
             raise WrongMoment("Загруженного файла больше нет. Выберите его заново.")
-        tables = _tables(path, given["file"], pasted=given["pasted"])
-    except Exception as error:
-        in_unit(lambda: _fail(intake_id, error))
-        raise
-    finally:
-        path.unlink(missing_ok=True)
-    try:
+        try:
+            tables = _tables(path, given["file"], pasted=given["pasted"])
+        finally:
+            path.unlink(missing_ok=True)
         return _understand(intake_id, tables, None, progress, clock=clock)
+
+
+@contextmanager
+def _failing(intake_id: int) -> Iterator[None]:
+    """Let the import fail with the run that reads it."""
+    try:
+        yield
     except Exception as error:
-        in_unit(lambda: _fail(intake_id, error))
+        db.session.rollback()
+        in_unit(partial(_fail, intake_id, error))
         raise
 
 
@@ -159,7 +165,7 @@ def _understand(
     """Read the rows of ``tables``, ask the recognition what they mean, and store all that in one unit."""
     intake = db.session.get_one(Intake, intake_id)
     holder = db.session.get_one(Holder, intake.holder_id)
-    year = (intake.columns or {}).get("year")
+    year = intake.columns.get("year")
     if columns is None:
         memory = _memory(holder.id)
         columns = [
@@ -221,16 +227,18 @@ def _stored(columns: Columns) -> dict[str, Any]:
 
 def columns_of(intake: Intake) -> list[Columns]:
     """Return how each sheet of an import is read."""
-    names = Columns.__dataclass_fields__
     return [
         Columns(
-            **{
-                name: tuple(map(tuple, value)) if name == "samples" else tuple(value) if isinstance(value, list) else value
-                for name, value in each.items()
-                if name in names
-            }
+            name=each["name"],
+            used=each["used"],
+            header=tuple(each["header"]),
+            headings=tuple(each["headings"]),
+            roles=tuple(each["roles"]),
+            confidence=each["confidence"],
+            samples=tuple(map(tuple, each["samples"])),
+            remembered=each["remembered"],
         )
-        for each in (intake.columns or {}).get("sheets", [])
+        for each in intake.columns.get("sheets", [])
     ]
 
 
@@ -256,7 +264,9 @@ class _Reader:
                 .where(Balance.holder_id == holder.id, Balance.copies > 0)
             )
         )
-        self._parts = {row.id: row.parts for row in db.session.execute(sa.select(Textbook.id, Textbook.parts))}
+        self._parts = {
+            row.id: row.parts for row in db.session.execute(sa.select(Textbook.id, Textbook.parts))
+        }
         self._last_year = last_year
         self._default_year = default_year
         self._answers: dict[Wording, tuple[Answer, str]] = {}
@@ -345,15 +355,13 @@ class _Reader:
         return Answer(Kind.AUTOMATIC, (_sure(textbook_id),), 1.0, part=part)
 
 
-def _sure(textbook_id: int) -> Any:
-    from exchange.recognition.rules import Candidate
-
+def _sure(textbook_id: int) -> Candidate:
     return Candidate(textbook_id, 1.0)
 
 
 def _fitting(part: int | None, parts: int | None) -> int | None:
     """Return the part where the book has it; a book in one volume has no parts to name."""
-    return part if part is not None and parts is not None and 1 < parts and 1 <= part <= parts else None
+    return part if part is not None and parts is not None and parts > 1 and 1 <= part <= parts else None
 
 
 def _notes(notes: Iterable[Note]) -> list[dict[str, Any]]:
@@ -378,7 +386,7 @@ def intake_of(intake_id: int, *, by: User) -> Intake:
 
 
 def recent(*, by: User, limit: int = PAGE, first: int = 0) -> tuple[Sequence[Any], int]:
-    """Return the imports of the places whose shelf the person may see, the newest first, and how many there are."""
+    """Return the imports of the places whose shelf the person may see, the newest first, and how many."""
     query = (
         sa.select(
             Intake.id,
@@ -602,7 +610,11 @@ def revive(intake_id: int, *, by: User, clock: Clock) -> None:
     access.require(by, Action.COUNT, intake.holder)
     intake = _locked(intake_id)
     run = db.session.get(runs.Run, intake.run_id)
-    if intake.state is not IntakeState.READING or run is None or not (runs.lost(run, clock=clock) or run.has_failed):
+    if (
+        intake.state is not IntakeState.READING
+        or run is None
+        or not (runs.lost(run, clock=clock) or run.has_failed)
+    ):
         raise WrongMoment(NOT_READY)
     intake.state = IntakeState.REVIEW if intake.columns.get("sheets") else IntakeState.FAILED
     if intake.state is IntakeState.FAILED:
@@ -696,10 +708,15 @@ _ANSWERED = ("outcome", "textbook_id", "part", "year", "copies", "worn", "remark
 
 
 def _answered(row: dict[str, Any], **values: Any) -> dict[str, Any]:
-    """Return what to store of an answered row, with what it was before so that the answer can be taken back."""
+    """Return what to store of an answered row, with what it was before, so that it can be taken back."""
     remark = dict(row["remark"])
     was = remark.get("was") or {name: row[name] for name in _ANSWERED}
-    return {"id": row["id"], "by_hand": True, **values, "remark": {**values.get("remark", remark), "was": was}}
+    return {
+        "id": row["id"],
+        "by_hand": True,
+        **values,
+        "remark": {**values.get("remark", remark), "was": was},
+    }
 
 
 def _wording(row: IntakeRow) -> Wording:
@@ -807,7 +824,7 @@ def correct(
 
 
 def take_back(row_id: int, *, by: User) -> int:
-    """Take a person's answer back, for all rows of the wording: they are again what the portal made of them."""
+    """Take a person's answer back, for all rows of the wording: they are again what the portal made of it."""
     intake, row = row_of(row_id, by=by)
     intake = _in_review(intake.id, by=by)
     if not row.by_hand:
@@ -886,8 +903,8 @@ def _counted(intake: Intake) -> list[Counted]:
     default_year = intake.columns.get("year")
     rows = db.session.execute(
         sa.select(
-            IntakeRow.id, IntakeRow.textbook_id, Textbook.parts, IntakeRow.part, IntakeRow.year, IntakeRow.copies,
-            IntakeRow.worn,
+            IntakeRow.id, IntakeRow.textbook_id, Textbook.parts, IntakeRow.part, IntakeRow.year,
+            IntakeRow.copies, IntakeRow.worn,
         )
         .join(Textbook, Textbook.id == IntakeRow.textbook_id)
         .where(IntakeRow.intake_id == intake.id, IntakeRow.outcome == Outcome.RECOGNISED)
@@ -899,7 +916,7 @@ def _counted(intake: Intake) -> list[Counted]:
             textbook_id=row.textbook_id,
             parts=row.parts,
             part=row.part,
-            year=row.year or default_year,
+            year=row.year or default_year or 0,
             copies=row.copies,
             worn=row.worn,
         )
@@ -935,7 +952,7 @@ def _shelf(intake: Intake) -> dict[EditionKey, OnShelf]:
         .subquery()
     )
 
-    def number(column: sa.ColumnElement[Any]) -> sa.ColumnElement[int]:
+    def number(column: Any) -> sa.ColumnElement[int]:
         return sa.func.coalesce(column, 0)
 
     rows = db.session.execute(
@@ -1302,8 +1319,14 @@ def discard(intake_id: int, *, by: User) -> Intake:
     if intake.state is IntakeState.DISCARDED:
         return intake
     if intake.state not in {IntakeState.REVIEW, IntakeState.FAILED}:
-        raise WrongMoment(NOT_READY if intake.state is IntakeState.READING else NOT_IN_REVIEW,
-                          **({} if intake.state is IntakeState.READING else {"state": rules.INTAKE_STATE_NAMES[intake.state]}))
+        raise WrongMoment(
+            NOT_READY if intake.state is IntakeState.READING else NOT_IN_REVIEW,
+            **(
+                {}
+                if intake.state is IntakeState.READING
+                else {"state": rules.INTAKE_STATE_NAMES[intake.state]}
+            ),
+        )
     intake.state = IntakeState.DISCARDED
     db.session.flush()
     return intake
