@@ -21,6 +21,7 @@ from exchange.clock import Clock, SystemClock
 from exchange.config import Settings
 from exchange.db import db, init_db
 from exchange.home import views as home
+from exchange.intake import views as intake
 from exchange.matching import views as matching
 from exchange.postings import views as postings
 from exchange.reserve import views as reserve
@@ -79,8 +80,9 @@ def create_app(settings: Settings | None = None, clock: Clock | None = None) -> 
     catalog.init_catalog(app)
     transfers.init_transfers(app)
     matching.init_matching(app)
+    intake.init_intake(app)
     home.init_book_panels(app)
-    for feature in (home, people, catalog, classes, stock, postings, transfers, matching, reserve):
+    for feature in (home, people, catalog, classes, stock, intake, postings, transfers, matching, reserve):
         app.register_blueprint(feature.bp)
     app.register_blueprint(catalog.lists_bp)
     init_cli(app)

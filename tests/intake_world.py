@@ -92,9 +92,7 @@ def bring(
     pasted: bool = False,
 ) -> Intake:
     """Bring a file and have it read, as the page does."""
-    intake = in_unit(
-        lambda: services.start(holder=holder, file=file, pasted=pasted, by=by, clock=clock)
-    )
+    intake = in_unit(lambda: services.start(holder=holder, file=file, pasted=pasted, by=by, clock=clock))
     services.upload_path(folder, intake.run_id or 0).write_bytes(content)
     run = db.session.get_one(runs.Run, intake.run_id)
     services.read_upload(run, lambda done, total: None, folder=folder, clock=clock)

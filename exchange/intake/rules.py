@@ -23,6 +23,26 @@ class IntakeState(StrEnum):
     DISCARDED = "discarded"
     FAILED = "failed"
 
+    @property
+    def being_read(self) -> bool:
+        """Whether a run is reading the rows."""
+        return self is IntakeState.READING
+
+    @property
+    def in_review(self) -> bool:
+        """Whether a person may answer and write it to the shelf."""
+        return self is IntakeState.REVIEW
+
+    @property
+    def applied(self) -> bool:
+        """Whether the shelf holds what it says."""
+        return self is IntakeState.APPLIED
+
+    @property
+    def failed(self) -> bool:
+        """Whether the file could not be read."""
+        return self is IntakeState.FAILED
+
 
 INTAKE_STATE_NAMES = {
     IntakeState.READING: "читается",

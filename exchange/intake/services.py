@@ -412,24 +412,22 @@ def recent(*, by: User, limit: int = PAGE, first: int = 0) -> tuple[Sequence[Any
 
 def waiting_rows(intake_ids: Collection[int]) -> dict[int, int]:
     """Return, by import, how many rows still have to be confirmed."""
-    return dict(
-        db.session.execute(
-            sa.select(IntakeRow.intake_id, sa.func.count())
-            .where(IntakeRow.intake_id.in_(intake_ids), IntakeRow.outcome == Outcome.TO_CONFIRM)
-            .group_by(IntakeRow.intake_id)
-        ).tuples()
+    rows = db.session.execute(
+        sa.select(IntakeRow.intake_id, sa.func.count())
+        .where(IntakeRow.intake_id.in_(intake_ids), IntakeRow.outcome == Outcome.TO_CONFIRM)
+        .group_by(IntakeRow.intake_id)
     )
+    return {row[0]: row[1] for row in rows}
 
 
 def tallies(intake: Intake) -> dict[Outcome, int]:
     """Return how many rows ended how."""
-    counted = dict(
-        db.session.execute(
-            sa.select(IntakeRow.outcome, sa.func.count())
-            .where(IntakeRow.intake_id == intake.id)
-            .group_by(IntakeRow.outcome)
-        ).tuples()
+    rows = db.session.execute(
+        sa.select(IntakeRow.outcome, sa.func.count())
+        .where(IntakeRow.intake_id == intake.id)
+        .group_by(IntakeRow.outcome)
     )
+    counted: dict[Outcome, int] = {row[0]: row[1] for row in rows}
     return {outcome: counted.get(outcome, 0) for outcome in Outcome}
 
 

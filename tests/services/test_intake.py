@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from exchange.clock import FrozenClock
-from exchange.intake import services
 from exchange.intake.rules import IntakeState, Outcome
 from exchange.ledger import services as ledger
 from tests.factories import World
