@@ -202,7 +202,7 @@ def load_cases(path: Path, shelf: Shelf) -> list[Case]:
                         year=int(year[0]) if year else None,
                     ),
                     right=frozenset(right),
-                    match=match,
+                    match=match if right or match == "none" else "absent",
                     kind=row["kind"],
                     group=row["group"],
                 )
@@ -219,6 +219,7 @@ def measure(cases: Sequence[Case], answers: Sequence[Answer]) -> dict[str, Any]:
     automatic = Counter[str]()
     asked = Counter[str]()
     rejected = Counter[str]()
+    absent = Counter[str]()
     for case, answer in zip(cases, answers, strict=True):
         first = answer.candidates[0].book_id if answer.candidates else None
         five = {each.book_id for each in answer.candidates}
@@ -239,6 +240,9 @@ def measure(cases: Sequence[Case], answers: Sequence[Answer]) -> dict[str, Any]:
             asked["with a right one"] += ask and bool(five & case.right)
             asked["first is right"] += ask and first in case.right
             asked["all five right"] += ask and bool(five) and five <= case.right
+        elif case.match == "absent":
+            absent["rows"] += 1
+            absent["not automatic"] += answer.kind is not Kind.AUTOMATIC
         else:
             rejected["rows"] += 1
             rejected["not automatic"] += answer.kind is not Kind.AUTOMATIC
@@ -262,6 +266,7 @@ def measure(cases: Sequence[Case], answers: Sequence[Answer]) -> dict[str, Any]:
             for name, count in exact.items()
         },
         "ambiguous": {**asked, "share": _ratio(asked["with a right one"], asked["rows"])},
+        "absent": {**absent, "share": _ratio(absent["not automatic"], absent["rows"])},
         "none": {**rejected, "share": _ratio(rejected["rejected"], rejected["rows"])},
     }
 
@@ -676,6 +681,11 @@ def show(name: str, figures: Mapping[str, Any]) -> None:
             f"{_percent(ambiguous['share'])}, the first is right {ambiguous['first is right']}, "
             f"all shown are right {ambiguous['all five right']}"
         )
+    if figures["absent"].get("rows"):
+        print(
+            f"  in other lists only: {figures['absent']['rows']} rows, "
+            f"not automatic {figures['absent']['not automatic']}"
+        )
     if none.get("rows"):
         print(
             f"  not a textbook or not listed: {none['rows']} rows, rejected {none['rejected']}, "
@@ -733,9 +743,6 @@ def main() -> None:
         "set_up_seconds": round(time.perf_counter() - started, 2),
     }
     cases = load_cases(options.titles, shelf)
-    report["without_an_entry_of_this_list"] = sum(
-        1 for case in cases if case.match != "none" and not case.right
-    )
     report["titles"], answers = run(shelf, recogniser, cases)
     report["with_columns"], _ = run(shelf, recogniser, cases, columns=True)
     if not options.no_folds:
@@ -751,10 +758,6 @@ def main() -> None:
         print(json.dumps(report, ensure_ascii=False, indent=2))
         return
     print(f"{report['books']} books, set up in {report['set_up_seconds']} s")
-    if report["without_an_entry_of_this_list"]:
-        print(
-            f"{report['without_an_entry_of_this_list']} rows name no entry of this list and count as misses"
-        )
     show("titles alone", report["titles"])
     show("with the other columns (filled in by the makers of the answers)", report["with_columns"])
     if "folds" in report:

@@ -14,6 +14,7 @@ from jinja2 import StrictUndefined
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from exchange import runs
+from exchange.approved import views as approved
 from exchange.catalog import views as catalog
 from exchange.classes import views as classes
 from exchange.cli import init_cli
@@ -82,7 +83,9 @@ def create_app(settings: Settings | None = None, clock: Clock | None = None) -> 
     matching.init_matching(app)
     intake.init_intake(app)
     home.init_book_panels(app)
-    for feature in (home, people, catalog, classes, stock, intake, postings, transfers, matching, reserve):
+    for feature in (
+        home, people, catalog, classes, approved, stock, intake, postings, transfers, matching, reserve,
+    ):  # fmt: skip
         app.register_blueprint(feature.bp)
     app.register_blueprint(catalog.lists_bp)
     init_cli(app)

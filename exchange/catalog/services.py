@@ -167,6 +167,42 @@ def _listing(row: Any, place: _Place) -> Listing:
     )
 
 
+@dataclass(frozen=True)
+class Number:
+    """Where the newest order in force names a book: number, order («858 (ред. 119)») and appendix."""
+
+    number: str
+    order: str
+    appendix: int
+
+
+def numbers(textbook_ids: Iterable[int], on: date) -> dict[int, Number]:
+    """Return, for each book that an order in force on ``on`` names, its number there; one query.
+
+    Of several numbers in the newest order the one in appendix 1 counts, which is also the one to buy by.
+    """
+    in_force = sa.and_(
+        FederalList.in_force_from <= on,
+        sa.or_(FederalList.in_force_until.is_(None), FederalList.in_force_until >= on),
+    )
+    found: dict[int, Number] = {}
+    for textbook_id, number, appendix, order, edition in db.session.execute(
+        sa.select(
+            ListEntry.textbook_id,
+            ListEntry.number,
+            ListEntry.appendix,
+            FederalList.order_number,
+            FederalList.edition,
+        )
+        .join(FederalList, FederalList.id == ListEntry.list_id)
+        .where(ListEntry.textbook_id.in_(set(textbook_ids)), in_force)
+        .order_by(FederalList.in_force_from.desc(), ListEntry.appendix, ListEntry.number)
+    ):
+        title = f"{order} (ред. {edition})" if edition else order
+        found.setdefault(textbook_id, Number(number, title, appendix))
+    return found
+
+
 # --- search ---
 
 

@@ -18,9 +18,10 @@ import hashlib
 import math
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
@@ -39,7 +40,7 @@ class Kind(StrEnum):
     CHOICE = "choice"
     """Several books are possible: the person picks one."""
     QUESTION = "question"
-    """One answer (class, part, series, level) would tell the books apart."""
+    """One answer (class, series or level) would tell the books apart."""
     NOT_TEXTBOOK = "not_textbook"
     """A workbook, an atlas, a reader: not a thing of the list."""
     NOT_LISTED = "not_listed"
@@ -111,7 +112,10 @@ class Note:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A possible book. ``score``: its probability; ``difference``: what tells it from the others."""
+    """A possible book. ``score``: its probability.
+
+    ``difference``: what tells it from the other candidates, most telling first; empty in an automatic answer.
+    """
 
     book_id: int
     score: float
@@ -124,7 +128,7 @@ class Answer:
 
     ``confidence``: the probability of the best one, or of the rejection. ``part``: the part the row names,
     None for a whole set or when nothing is said; ``whole_set``: the row says it counts sets; ``year``: of
-    printing; ``question``: "grade", "part", "series", "level" or ""; ``others``: entries of the best book in
+    printing; ``question``: "grade", "series", "level" or ""; ``others``: entries of the best book in
     other orders and editions, by falling likelihood; they are not among the candidates.
     """
 
@@ -160,6 +164,9 @@ _SPACES = str.maketrans(
 )
 _DASHES = str.maketrans({"\u2010": "-", "\u2011": "-", "\u2012": "-", "–": "-", "—": "-", "\u2212": "-"})
 _INVISIBLE = re.compile(r"[\u00ad\u200b-\u200f\u2060\ufeff]")
+# «XIX» typed with Cyrillic letters, in part or whole.
+_TYPED_ROMAN = re.compile(r"(?<!\w)(?=[IVXХІ]*[ХІ])[IVXХІ]{2,6}(?!\w)")
+_TO_ROMAN = str.maketrans("ХІ", "XI")
 _CYRILLIC_ROMAN = str.maketrans({"х": "x", "і": "i", "у": "v"})
 _ROMAN = re.compile(r"x{0,3}(?:ix|iv|v?i{0,3})")
 
@@ -404,7 +411,7 @@ _KIN: dict[frozenset[str], float] = {
         ("математика", "вероятность", -1.0),
         ("азбука", "букварь", -0.6),
         ("азбука", "русский", -0.6),
-        ("букварь", "русский", -0.8),
+        ("букварь", "русский", -1.2),
         ("литчтение", "литература", -1.0),
         ("литчтение", "чтение", 0.3),
         ("литература", "чтение", -0.6),
@@ -466,34 +473,55 @@ _TOPIC_PATTERNS = tuple(
     for subject, pattern, first, last, publisher in _TOPICS
 )
 
-# Lines known by a name of their own, with the surnames that lead them.
-_LINES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+# Lines known by a name of their own: the subject, the people that only they have (one set or another of a
+# book's authors), and the publisher where the people have other lines.
+_LINES: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
+    (r"enjoy\s+english|англ\w*\s+(?:язык\w*\s+)?с\s+удов\w*", "английский", ("биболетова",), ""),
     (
-        r"enjoy\s+english|англ\w*\s+(?:язык\w*\s+)?с\s+удов\w*|английский\s+язык\s+с\s+удов\w*",
+        r"spotlight|спотлайт|англ\w*\s+(?:язык\w*\s+)?в\s+фокусе",
         "английский",
-        ("биболетова",),
+        ("быкова дули", "ваулина дули", "афанасьева дули"),
+        "",
     ),
+    (r"rainbow", "английский", ("афанасьева михеева",), "Дрофа"),
+    (r"forward|форвард", "английский", ("вербицкая",), "Вентана-Граф"),
+    (r"starlight|звездный\s+англ\w*", "английский", ("баранова дули", "мильруд дули"), ""),
+    (r"happy\s+english", "английский", ("кауфман",), ""),
+    (r"brilliant", "английский", ("комарова",), ""),
+    (r"millie|милли(?!\w)", "английский", ("азарова",), ""),
+    (r"new\s+millenn?ium", "английский", ("деревянко", "гроза", "дворецкая"), ""),
+    (r"english\s+teens|сфер[аы]\s+англ\w*", "английский", ("алексеев",), ""),
+    (r"horizonte|горизонты", "немецкий", ("аверин",), ""),
+    (r"вундеркинды", "немецкий", ("захарова", "радченко", "яцковская"), ""),
+    (r"твой\s+друг\s+фр\w*|французский\s+твой\s+друг", "французский", ("кулигина",), ""),
     (
-        r"spotlight|англ\w*\s+(?:язык\w*\s+)?в\s+фокусе|спотлайт",
-        "английский",
-        ("быкова", "ваулина", "афанасьева"),
+        r"французский\s+в\s+перспективе",
+        "французский",
+        ("касаткина", "береговская", "григорьева"),
+        "",
     ),
-    (r"rainbow(?:\s+english)?", "английский", ("афанасьева",)),
-    (r"forward|форвард", "английский", ("вербицкая",)),
-    (r"starlight|звездный\s+англ\w*", "английский", ("баранова", "мильруд")),
-    (r"happy\s+english", "английский", ("кауфман",)),
-    (r"brilliant", "английский", ("комарова",)),
-    (r"millie|милли\b", "английский", ("азарова",)),
-    (r"new\s+millenn?ium", "английский", ("деревянко", "гроза", "дворецкая")),
-    (r"сфер[аы]\s+англ\w*|english\s+teens|тинейдж\w*", "английский", ("алексеев",)),
-    (r"horizonte|горизонты", "немецкий", ("аверин",)),
-    (r"вундеркинды", "немецкий", ("захарова", "радченко", "яцковская")),
-    (r"твой\s+друг\s+фр\w*|французский\s+твой\s+друг", "французский", ("кулигина",)),
-    (r"французский\s+в\s+перспективе", "французский", ("касаткина", "береговская", "григорьева")),
-    (r"синяя\s+птица|oiseau\s+bleu|l\s?oiseau", "французский", ("береговская", "селиванова", "шацких")),
+    (r"синяя\s+птица|oiseau\s+bleu", "французский", ("береговская", "селиванова", "шацких"), ""),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A line known by a name of its own."""
+
+    pattern: re.Pattern[str]
+    subject: str
+    people: tuple[frozenset[str], ...]
+    publisher: str
+
+
 _LINE_PATTERNS = tuple(
-    (re.compile(r"\b(?:" + pattern + r")"), subject, names) for pattern, subject, names in _LINES
+    _Line(
+        re.compile(r"(?<!\w)(?:" + pattern + r")"),
+        subject,
+        tuple(frozenset(_surname_stem(name) for name in names.split()) for names in people),
+        publisher,
+    )
+    for pattern, subject, people, publisher in _LINES
 )
 
 # Marks on the cover that name the publisher.
@@ -550,6 +578,21 @@ _ISBN_PUBLISHERS = (
     ("9785868", "Титул"),
 )
 _SUCCESSOR = "Просвещение"
+# Houses whose books «Просвещение» carries on, so that the cover may show either.
+_UNITED = frozenset(
+    (
+        "Просвещение",
+        "Дрофа",
+        "Вентана-Граф",
+        "БИНОМ. Лаборатория знаний",
+        "Астрель",
+        "Ассоциация 21 век",
+        "Развивающее обучение",
+        "Академкнига/Учебник",
+    )
+)
+# Subjects that are taught in one class, so that a row need not name it.
+_ONE_CLASS = frozenset(("азбука", "букварь", "орксэ", "астрономия", "право", "экономика", "россия в мире"))
 
 # Series that split one lead author's books of one subject, told by a co-author.
 _SERIES: tuple[tuple[str, str, frozenset[str]], ...] = tuple(
@@ -612,13 +655,14 @@ class _Reading:
     publishers: frozenset[str]
     reworked: bool
     number: str
-    lines: list[tuple[str, tuple[str, ...]]]
+    lines: list[_Line]
     not_textbook: str
 
 
 def _plain(text: str) -> str:
     """Return ``text`` with ordinary spaces and hyphens and one alphabet per word."""
     text = _INVISIBLE.sub("", text[:_MAX_TEXT].translate(_SPACES).translate(_DASHES))
+    text = _TYPED_ROMAN.sub(lambda found: found[0].translate(_TO_ROMAN), text)
     if _MIXED.search(text):
         text = _MIXED.sub(_one_alphabet, text)
     return _GLUED.sub(" ", text)
@@ -969,6 +1013,9 @@ class _Hit:
     people: float
     about: float
     found: int = 0
+    """How many of the people named the book has."""
+    lead: bool = False
+    """Whether the first author is among them, or an editor where the row says so or names the class."""
 
 
 class Recogniser:
@@ -1143,7 +1190,7 @@ class Recogniser:
         while found := _IMPRINT.search(scan.low):
             publishers.add(_IMPRINTS[int((found.lastgroup or "p0")[1:])][1])
             scan.low = scan.low[: found.start()] + " " * len(found[0]) + scan.low[found.end() :]
-        lines = [(subject, names) for pattern, subject, names in _LINE_PATTERNS if pattern.search(scan.low)]
+        lines = [line for line in _LINE_PATTERNS if line.pattern.search(scan.low)]
 
         people, others, tokens = self._people_and_words(scan)
         if wording.authors:
@@ -1161,6 +1208,7 @@ class Recogniser:
             if not _subjects_and_words(text)[0]:
                 text = f"{extra} {text}".strip()
         subjects, rest = _subjects_and_words(text)
+        subjects = subjects.union(line.subject for line in lines)
         if wording.grades and (cell := clean_grades(_lower(wording.grades))):
             grades, grade_weight = (cell.first, cell.last), 1.0
         if wording.part:
@@ -1334,14 +1382,19 @@ class Recogniser:
         rejected = self._rejected(reading, groups, probabilities, alias)
         if rejected is not None:
             kind, confidence, reason = rejected
-            shown = () if kind is Kind.NOT_TEXTBOOK else _candidates(groups, probabilities)
+            near = [probability for probability in probabilities if probability >= _FAR]
+            shown = () if kind is Kind.NOT_TEXTBOOK else _candidates(groups, near, explained=True)
             return Answer(kind, shown, confidence, reason=reason, **said)  # type: ignore[arg-type]
         best = groups[0]
         others = tuple(hit.entry.book.id for hit in best[1:])
-        shown = _candidates(groups, probabilities)
         confidence = probabilities[0]
         if confidence >= AUTOMATIC_FROM and _says_enough(reading, best[0]):
+            shown = _candidates(groups, probabilities, explained=False)
             return Answer(Kind.AUTOMATIC, shown, confidence, others=others, **said)  # type: ignore[arg-type]
+        if confidence >= AUTOMATIC_FROM:
+            probabilities = [_HELD_BACK * probability for probability in probabilities]
+            confidence = probabilities[0]
+        shown = _candidates(groups, probabilities, explained=True)
         question, reason = _question(reading, groups, probabilities)
         kind = Kind.QUESTION if question else Kind.CHOICE
         return Answer(kind, shown, confidence, question=question, reason=reason, others=others, **said)  # type: ignore[arg-type]
@@ -1384,7 +1437,7 @@ class Recogniser:
         certain = [person for person in reading.people if person.certain]
         if certain and not best.found:
             return Kind.NOT_LISTED, 0.9, Note(_PEOPLE_UNKNOWN)
-        if best.score < _NONE_SCORE - (_BENEFIT_OF_DOUBT if best.found else 0.0):
+        if best.score < _NONE_SCORE - (_BENEFIT_OF_DOUBT if 2 * best.found > len(reading.people) else 0.0):
             return Kind.NOT_LISTED, 1.0 - sum(probabilities), Note(_NOTHING_LIKE_IT)
         return None
 
@@ -1395,7 +1448,7 @@ class Recogniser:
         shares: dict[int, dict[int, tuple[float, int, bool]]] = {}
         people = reading.people
         for order, person in enumerate(people):
-            for sid, likeness in self._people_named(person.surname, person.certain or widely):
+            for sid, likeness in self._people_named(person.surname, True):
                 for index in self._postings[sid]:
                     position, initials, editor = self._entries[index].people[sid]
                     like = likeness
@@ -1409,14 +1462,15 @@ class Recogniser:
                             agreement = "slip"
                         like *= _INITIALS[agreement]
                     share = shares.setdefault(index, {})
-                    if order not in share or share[order][0] < like:
+                    known = share.get(order)
+                    if known is None or (like, -position) > (known[0], -known[1]):
                         share[order] = (like, position, editor)
-        for subject, names in reading.lines:
-            for name in names:
-                named = self._surname_ids.get(name)
-                for index in self._postings[named] if named is not None else ():
-                    if subject in self._entries[index].subjects:
-                        shares.setdefault(index, {})
+        for line in reading.lines:
+            for stem in frozenset().union(*line.people):
+                for sid in self._stems.get(stem, ()):
+                    for index in self._postings[sid]:
+                        if line.subject in self._entries[index].subjects:
+                            shares.setdefault(index, {})
         if reading.number:
             for index in self._by_number.get(reading.number, ()):
                 shares.setdefault(index, {})
@@ -1474,10 +1528,20 @@ class Recogniser:
         score += _marks_fit(reading, entry)
         if not reading.people and about > 0 and not unmatched:
             score += 1.0
-        if reading.lines and not reading.people:
-            surnames = {name for _, names in reading.lines for name in names}
-            score += 3.0 if any(self._surname_ids.get(name) in entry.people for name in surnames) else -1.0
-        return _Hit(entry, score, people, about + words, len(share))
+        if reading.lines:
+            score += 3.0 if any(_of_line(entry, line) for line in reading.lines) else -3.0
+        lead = any(
+            like >= 0.5
+            and (
+                position == 0
+                or (
+                    editor
+                    and (reading.people[order].editor or entry.edited_only or reading.grades is not None)
+                )
+            )
+            for order, (like, position, editor) in share.items()
+        )
+        return _Hit(entry, score, people, about + words, len(share), lead)
 
 
 # How far initials agree: both, the first only, a slip in one of two places, not at all.
@@ -1492,6 +1556,14 @@ def _initials_agree(one: str, other: str) -> str:
     if len(one) > 1 and len(other) > 1 and (one[1] == other[1] or one[:2] == other[1::-1]):
         return "slip"
     return "other"
+
+
+def _of_line(entry: _Entry, line: _Line) -> bool:
+    """Tell whether a book belongs to a line known by a name of its own."""
+    if line.subject not in entry.subjects or (line.publisher and line.publisher not in entry.publishers):
+        return False
+    people = set(entry.authors)
+    return any(names <= people for names in line.people)
 
 
 def _people_fit(reading: _Reading, entry: _Entry, share: Mapping[int, tuple[float, int, bool]]) -> float:
@@ -1531,6 +1603,7 @@ def _people_fit(reading: _Reading, entry: _Entry, share: Mapping[int, tuple[floa
     return score
 
 
+@lru_cache(maxsize=20_000)
 def _subject_fit(named: frozenset[str], of_book: frozenset[str]) -> float:
     if not named or not of_book:
         return 0.0 if not named else -1.0
@@ -1594,10 +1667,10 @@ def _marks_fit(reading: _Reading, entry: _Entry) -> float:
     if reading.publishers and entry.publishers:
         if reading.publishers & entry.publishers:
             score += 1.2
-        elif _SUCCESSOR in entry.publishers:
+        elif _publisher_possible(reading.publishers, entry.publishers):
             score -= 1.0
         else:
-            score -= 2.0
+            score -= 2.2
     if reading.topic_publisher and reading.topic_publisher in entry.publishers:
         score += 0.6
     if reading.year is not None and entry.reworked:
@@ -1655,10 +1728,14 @@ _NONE_SCORE = 2.2
 _TEMPERATURE = 0.4
 """How many points of score multiply the odds by e; fitted, see the benchmark."""
 _DOUBTFUL_SCORE = 3.5
+_HELD_BACK = 0.6
+"""How often the only likely book is the right one when the row says too little for it to be taken: what is
+meant may not be in the list at all."""
 _BENEFIT_OF_DOUBT = 2.0
 _PREFERRED = 0.5
 _DISTRICT = 1.2
 _CLOSE = 0.04
+_FAR = 0.002
 
 _SAID_BEFORE = "Так уже подтверждали в вашей школе."
 _SAID_IN_DISTRICT = "Другие школы района подтвердили, что это не учебник."
@@ -1668,7 +1745,6 @@ _PEOPLE_UNKNOWN = "Учебника этих авторов по этому пр
 _WHICH_GRADE = "В строке не указан класс."
 _WHICH_LEVEL = "Есть базовый и углублённый уровень."
 _WHICH_SERIES = "У автора несколько линий: посмотрите на соавторов."
-_WHICH_PART = "Учебники различаются частью."
 _WHICH_BOOK = "Подходят несколько учебников."
 _UNSURE = "Совпадение неполное: проверьте."
 
@@ -1722,15 +1798,43 @@ def _probabilities(groups: Sequence[Sequence[_Hit]]) -> list[float]:
 
 
 def _says_enough(reading: _Reading, best: _Hit) -> bool:
-    """Tell whether the row names more than a surname, and enough of a title where it names nobody."""
-    if best.about <= 0.0:
+    """Tell whether the row names more than a surname, and nothing that the book contradicts.
+
+    The list is never complete: a row may mean a book of an order that was not loaded. So being the likeliest
+    of the list is not enough.
+    """
+    entry = best.entry
+    if best.about <= 0.0 or (reading.grades is not None and not _covers(entry, reading.grades)):
         return False
-    if reading.grades is not None and not _covers(best.entry, reading.grades):
+    told = any(stem in entry.words for stem in reading.words)
+    if reading.topic_publisher and not told and reading.topic_publisher not in entry.publishers:
+        return False
+    if not _publisher_possible(reading.publishers, entry.publishers):
         return False
     if reading.people:
-        return best.people >= 1.5
-    known = sum(1 for stem in reading.words if stem in best.entry.words)
+        named = sum(1 for person in reading.people if not person.editor)
+        if best.people < 1.0 or not (best.lead or best.found >= 2):
+            return False
+        if best.found < len(reading.people) and not (entry.open and best.found >= min(entry.author_count, 3)):
+            return False
+        # A lone surname without a class may mean a class whose book is not in the list.
+        return bool(
+            reading.grades
+            or reading.topic
+            or told
+            or named >= 2
+            or entry.subjects & _ONE_CLASS
+            or entry.first is None
+        )
+    known = sum(1 for stem in reading.words if stem in entry.words)
     return (best.about >= 2.5 and known >= 2) or bool(reading.lines) or bool(reading.number)
+
+
+def _publisher_possible(named: frozenset[str], of_book: frozenset[str]) -> bool:
+    """Tell whether a cover with one of the publishers ``named`` may be of a book of ``of_book``."""
+    if not named or not of_book or named & of_book:
+        return True
+    return _SUCCESSOR in named | of_book and (named | of_book) <= _UNITED
 
 
 def _covers(entry: _Entry, grades: tuple[int, int]) -> bool:
@@ -1769,8 +1873,6 @@ def _question(
         set(one.authors) != set(best.authors) for one in close
     ):
         return "series", Note(_WHICH_SERIES)
-    if reading.part is None and any(one.set_of != best.set_of for one in close):
-        return "part", Note(_WHICH_PART)
     return "", Note(_WHICH_BOOK)
 
 
@@ -1778,13 +1880,19 @@ def _level_class(entry: _Entry) -> bool:
     return entry.level == _ADVANCED_LEVEL
 
 
-def _candidates(groups: Sequence[Sequence[_Hit]], probabilities: Sequence[float]) -> tuple[Candidate, ...]:
+def _candidates(
+    groups: Sequence[Sequence[_Hit]], probabilities: Sequence[float], *, explained: bool
+) -> tuple[Candidate, ...]:
+    """Return the best of each group; where nothing is asked, the differences are left out."""
     shown = [
-        (group[0].entry, probability)
-        for group, probability in zip(groups[:MAX_CANDIDATES], probabilities, strict=False)
+        (group[0].entry, score) for group, score in zip(groups[:MAX_CANDIDATES], probabilities, strict=False)
     ]
-    entries = [entry for entry, _ in shown]
-    return tuple(Candidate(entry.book.id, score, _differences(entry, entries)) for entry, score in shown)
+    close = [entry for entry, score in shown if score >= _CLOSE * probabilities[0]]
+    candidates = []
+    for entry, score in shown:
+        among = close if entry in close else [*close, entry]
+        candidates.append(Candidate(entry.book.id, score, _differences(entry, among) if explained else ()))
+    return tuple(candidates)
 
 
 _SERIES_NOTE = "%(people)s – «%(series)s»"
@@ -1802,41 +1910,55 @@ _TITLE_NOTE = "«%(title)s»"
 
 
 def _differences(entry: _Entry, among: Sequence[_Entry]) -> tuple[Note, ...]:
-    """Return what tells ``entry`` from the others of ``among``, the most telling first."""
-    others = [one for one in among if one is not entry]
-    if not others:
-        return ()
-    notes: list[Note] = []
+    """Return what tells ``entry`` from the others of ``among``, the most telling first, and no more."""
     book = entry.book
-    if any(set(one.authors) != set(entry.authors) for one in others):
-        people = ", ".join(person.surname.title() for person in entry.names[:3] if not person.editor)
-        people = people or ", ".join(person.surname.title() for person in entry.names[:2])
-        series = _series_of(entry)
-        if series:
-            notes.append(Note(_SERIES_NOTE, {"people": people, "series": series}))
-        elif people:
-            notes.append(Note(_PEOPLE_NOTE, {"people": people}))
-    if any(entry.group_words != one.group_words or entry.subjects != one.subjects for one in others):
-        notes.append(Note(_TITLE_NOTE, {"title": clean_title(book.title).text}))
-    if any((one.first, one.last) != (entry.first, entry.last) for one in others):
-        if entry.first is None:
-            notes.append(Note(_COLLEGE_NOTE))
-        else:
-            grades = str(entry.first) if entry.first == entry.last else f"{entry.first}–{entry.last}"
-            notes.append(Note(_GRADE_NOTE, {"grades": grades}))
-    if any(one.level != entry.level for one in others):
-        notes.append(
-            Note(_LEVEL_NOTE, {"level": _LEVELS[entry.level]}) if entry.level else Note(_NO_LEVEL_NOTE)
-        )
-    if entry.special and not all(one.special for one in others):
-        notes.append(Note(_SPECIAL_NOTE))
-    if any(one.publishers != entry.publishers for one in others) and book.publisher:
-        notes.append(Note(_PUBLISHER_NOTE, {"publisher": book.publisher}))
-    if any(one.reworked != entry.reworked for one in others):
-        notes.append(Note(_REWORKED_NOTE if entry.reworked else _FORMER_NOTE))
-    if any(one.set_of != entry.set_of for one in others):
-        notes.append(Note(_PARTS_NOTE, {"parts": str(entry.set_of)}))
+    same = [one for one in among if one is not entry]
+    notes: list[Note] = []
+
+    def tell(always: bool, note: Note | None, like: Callable[[_Entry], bool]) -> None:
+        """Add ``note`` where some of the others are not like the book in that; leave the like ones."""
+        nonlocal same
+        candidates = [one for one in among if one is not entry] if always else same
+        if note is not None and not all(like(one) for one in candidates):
+            notes.append(note)
+            same = [one for one in same if like(one)]
+
+    tell(True, _people_note(entry, among), lambda one: set(one.authors) == set(entry.authors))
+    tell(True, _grade_note(entry), lambda one: (one.first, one.last) == (entry.first, entry.last))
+    level = Note(_LEVEL_NOTE, {"level": _LEVELS[entry.level]}) if entry.level else Note(_NO_LEVEL_NOTE)
+    tell(True, level, lambda one: one.level == entry.level)
+    title = Note(_TITLE_NOTE, {"title": clean_title(book.title).text})
+    tell(False, title, lambda one: (one.group_words, one.subjects) == (entry.group_words, entry.subjects))
+    tell(False, Note(_SPECIAL_NOTE) if entry.special else None, lambda one: one.special)
+    publisher = Note(_PUBLISHER_NOTE, {"publisher": book.publisher}) if book.publisher else None
+    tell(False, publisher, lambda one: one.publishers == entry.publishers)
+    edition = Note(_REWORKED_NOTE if entry.reworked else _FORMER_NOTE)
+    tell(False, edition, lambda one: one.reworked == entry.reworked)
+    tell(False, Note(_PARTS_NOTE, {"parts": str(entry.set_of)}), lambda one: one.set_of == entry.set_of)
     return tuple(notes)
+
+
+def _people_note(entry: _Entry, among: Sequence[_Entry]) -> Note | None:
+    shown = _first_names(entry, 3)
+    if any(_first_names(one, 3) == shown and set(one.authors) != set(entry.authors) for one in among):
+        shown = _first_names(entry, 6)
+    people = ", ".join(shown)
+    series = _series_of(entry)
+    if series:
+        return Note(_SERIES_NOTE, {"people": people, "series": series})
+    return Note(_PEOPLE_NOTE, {"people": people}) if people else None
+
+
+def _first_names(entry: _Entry, count: int) -> list[str]:
+    surnames = [person.surname.title() for person in entry.names if not person.editor]
+    return (surnames or [person.surname.title() for person in entry.names])[:count]
+
+
+def _grade_note(entry: _Entry) -> Note:
+    if entry.first is None:
+        return Note(_COLLEGE_NOTE)
+    grades = str(entry.first) if entry.first == entry.last else f"{entry.first}–{entry.last}"
+    return Note(_GRADE_NOTE, {"grades": grades})
 
 
 _LEVELS = ("", "базовый", "углублённый", "базовый и углублённый")

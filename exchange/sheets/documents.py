@@ -307,7 +307,8 @@ _TAG = re.compile(
 )
 _ANY_TAG = re.compile(r"</?[a-zA-Z!?][^<>]{0,2000}>")
 _SPAN = re.compile(r"\b(row|col)span\s*=\s*[\"']?\s*([0-9]{1,9})", re.IGNORECASE)
-_UNSEEN = {"style": "</style", "script": "</script", "title": "</title"}
+_UNSEEN = re.compile(r"</(?:style|script|title)\b", re.IGNORECASE)
+_BLANKS = re.compile(r"[ \t\r\n]+")
 CHARSET = re.compile(rb"charset\s*=\s*[\"']?\s*([\w-]{1,40})", re.IGNORECASE)
 
 
@@ -315,23 +316,22 @@ def html_tables(text: str, meter: Meter) -> Iterator[Sheet]:
     """Yield the tables of a page. Only tags of tables are looked at, in one pass; nothing is run."""
     meter.tags(text.count("<"))
     reader = _Html(meter)
-    lowered = text.lower() if any(word in text[:100_000].lower() for word in _UNSEEN) else ""
     at = 0
     while found := _TAG.search(text, at):
         reader.text(text[at : found.start()])
         at = found.end()
+        name = (found[3] or "").lower()
         if found[1]:
             end = text.find("-->", at)
             at = len(text) if end < 0 else end + 3
-            continue
-        name = found[3].lower()
-        if not found[2] and name in _UNSEEN and lowered:
-            end = lowered.find(_UNSEEN[name], at)
-            at = len(text) if end < 0 else end
         elif found[2]:
             reader.end(name)
+        elif name in ("style", "script", "title"):
+            unseen = _UNSEEN.search(text, at)
+            at = unseen.end() if unseen else len(text)
         else:
             reader.start(name, found[4])
+    reader.text(text[at:])
     reader.close()
     yield from reader.found
 
@@ -396,7 +396,7 @@ class _Html:
 
     def text(self, data: str) -> None:
         if self._tables and (pieces := self._tables[-1].pieces) is not None:
-            pieces.append(" ".join(html.unescape(_ANY_TAG.sub("", data)).split(" ")))
+            pieces.append(html.unescape(_BLANKS.sub(" ", _ANY_TAG.sub("", data))))
 
     def close(self) -> None:
         """Take what is not closed for closed."""

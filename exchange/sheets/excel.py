@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from exchange.errors import Invalid
 from exchange.sheets.grid import (
@@ -374,11 +375,9 @@ def xls(content: bytes, meter: Meter) -> Iterator[Sheet]:
             source = book.sheet_by_index(index)
             grid = Grid(source.name, meter, hidden=source.visibility != 0)
             for at in range(source.nrows):
-                types, values = source.row_types(at), source.row_values(at)
-                if any(types):
-                    grid.add(
-                        at + 1, [_old_value(*cell, book.datemode) for cell in zip(types, values, strict=True)]
-                    )
+                cells = source.row(at)
+                if any(cell.ctype for cell in cells):
+                    grid.add(at + 1, [_old_value(cell, book) for cell in cells])
             for top, below, left, after in source.merged_cells:
                 grid.merge(top + 1, left, below, after - 1)
             book.unload_sheet(index)
@@ -393,13 +392,14 @@ def xls(content: bytes, meter: Meter) -> Iterator[Sheet]:
 _TEXT, _NUMBER, _DATE, _BOOLEAN = 1, 2, 3, 4
 
 
-def _old_value(kind: int, value: str | float, datemode: int) -> Value:
-    if isinstance(value, str):
-        return tidy(value) if kind == _TEXT else None
-    if kind == _NUMBER:
-        return whole(value)
-    if kind == _DATE:
-        return day(value, since_1904=datemode == 1)
-    if kind == _BOOLEAN:
-        return YES if value else NO
+def _old_value(cell: Any, book: Any) -> Value:
+    if cell.ctype == _TEXT:
+        return tidy(cell.value)
+    if cell.ctype == _DATE:
+        style = book.format_map[book.xf_list[cell.xf_index].format_key].format_str
+        return day(cell.value, since_1904=book.datemode == 1) if is_date_format(style) else whole(cell.value)
+    if cell.ctype == _NUMBER:
+        return whole(cell.value)
+    if cell.ctype == _BOOLEAN:
+        return YES if cell.value else NO
     return None

@@ -51,7 +51,7 @@ class Limits:
     cells: int = 2_000_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Merged:
     """A block of merged cells: rows from 1 as Excel numbers them, columns from 0, all inclusive."""
 
@@ -178,14 +178,14 @@ class Grid:
         width = max(len(cells) for _, cells in self._rows)
         for _, cells in self._rows:
             cells.extend([None] * (width - len(cells)))
-        merged = tuple(
+        merged = sorted(
             Merged(block.top, block.left, min(block.bottom, self._last), min(block.right, width - 1))
             for block in self._merged
             if block.top <= self._last and block.left < width
         )
         self._repeat_downwards(merged)
         return Sheet(
-            self.name, self._rows, self._hidden, merged, self._above, self._formula_row, self._left_out
+            self.name, self._rows, self._hidden, tuple(merged), self._above, self._formula_row, self._left_out
         )
 
     def _repeat_downwards(self, merged: Sequence[Merged]) -> None:

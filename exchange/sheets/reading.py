@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from exchange.sheets.documents import CHARSET, docx, html_tables, ods
 from exchange.sheets.excel import xls, xlsx, xml_2003
-from exchange.sheets.grid import DAMAGED, DEFAULT, Limits, Meter, Sheet
+from exchange.sheets.grid import DEFAULT, Limits, Meter, Sheet
 from exchange.sheets.lines import Header, lines
 from exchange.sheets.package import ENCRYPTED, Package
 
@@ -136,7 +136,7 @@ def _old(content: bytes, meter: Meter) -> Iterator[Sheet]:
     if holds("WordDocument"):
         raise meter.refusal(OLD_WORD)
     if not (holds("Workbook") or holds("Book")):
-        raise meter.refusal(NOT_A_TABLE if len(content) > 512 else DAMAGED)
+        raise meter.refusal(NOT_A_TABLE)
     yield from xls(content, meter)
 
 

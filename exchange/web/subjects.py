@@ -29,6 +29,7 @@ SUBJECTS: Mapping[str, Subject] = {
     "request": Subject(_l("Заявки"), "postings.requests"),
     "plan": Subject(_l("Подбор"), "matching.show", "plan_id"),
     "federal_list": Subject(_l("Федеральный перечень"), "lists.index"),
+    "approved_list": Subject(_l("Перечни учебников"), "approved.show", "list_id"),
     "floor": Subject(_l("Неснижаемые остатки фонда"), "reserve.title", "textbook_id"),
     "holder": Subject(_l("Школы и полки"), None),
     "user_account": Subject(_l("Люди"), "people.person", "user_id"),
