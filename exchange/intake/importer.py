@@ -13,60 +13,30 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from enum import StrEnum
 from itertools import pairwise
 
 from rapidfuzz import fuzz, process
 
 from exchange.catalog.importer import clean_publishers
 from exchange.catalog.rules import fold
-from exchange.intake.rules import FIRST_YEAR
+from exchange.intake.rules import (
+    FIRST_YEAR,
+    OF_GRADE,
+    OF_YEAR,
+    SERVICE_BLANK,
+    SERVICE_HEADER,
+    SERVICE_NUMBERING,
+    SERVICE_NUMBERS,
+    SERVICE_SECTION,
+    SERVICE_SHEET,
+    SERVICE_TITLE,
+    SERVICE_TOTAL,
+    Role,
+)
 from exchange.recognition.rules import Wording
 from exchange.sheets import Row, Value, number_of, year_of
 
 # --- what comes out ---
-
-
-class Role(StrEnum):
-    """What a column means."""
-
-    TITLE = "title"
-    AUTHORS = "authors"
-    SUBJECT = "subject"
-    GRADES = "grades"
-    PART = "part"
-    YEAR = "year"
-    PUBLISHER = "publisher"
-    LEVEL = "level"
-    COPIES = "copies"
-    WORN = "worn"
-    NUMBER = "number"
-    ISBN = "isbn"
-    CODE = "code"
-    OTHER = "other"
-
-
-ROLE_NAMES = {
-    Role.OTHER: "не нужен",
-    Role.TITLE: "наименование (можно вместе с автором)",
-    Role.AUTHORS: "автор",
-    Role.COPIES: "количество экземпляров",
-    Role.WORN: "из них к списанию",
-    Role.YEAR: "год издания",
-    Role.GRADES: "класс",
-    Role.SUBJECT: "предмет",
-    Role.PART: "часть",
-    Role.PUBLISHER: "издательство",
-    Role.LEVEL: "уровень",
-    Role.NUMBER: "номер по перечню (ФПУ)",
-    Role.ISBN: "ISBN",
-    Role.CODE: "код портала",
-}
-"""What the roles are called, in the order in which they are offered."""
-
-OF_YEAR = "year-"
-OF_GRADE = "grade-"
-"""A column of counts for one year of printing («2019») or one class («5 класс»): «year-2019», «grade-5»."""
 
 
 def is_role(text: str) -> bool:
@@ -137,15 +107,6 @@ class ReadRow:
     lone: bool = False
     service: str = ""
 
-
-SERVICE_TITLE = "строка над таблицей"
-SERVICE_HEADER = "шапка таблицы"
-SERVICE_NUMBERING = "номера столбцов"
-SERVICE_TOTAL = "итог"
-SERVICE_SECTION = "заголовок раздела"
-SERVICE_BLANK = "пустая строка"
-SERVICE_NUMBERS = "в строке нет названия"
-SERVICE_SHEET = "лист не читается"
 
 NO_COUNT = "Строка %(row)s: количество не указано."
 NO_COLUMN = "Строка %(row)s: не найден столбец с количеством. Укажите его в таблице столбцов."

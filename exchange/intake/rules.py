@@ -127,6 +127,61 @@ def settle(row: Understood, *, default_year: int | None = None) -> tuple[Outcome
     return (Outcome.TO_CONFIRM if questions else Outcome.RECOGNISED), tuple(questions)
 
 
+# --- columns ---
+
+
+class Role(StrEnum):
+    """What a column means."""
+
+    TITLE = "title"
+    AUTHORS = "authors"
+    SUBJECT = "subject"
+    GRADES = "grades"
+    PART = "part"
+    YEAR = "year"
+    PUBLISHER = "publisher"
+    LEVEL = "level"
+    COPIES = "copies"
+    WORN = "worn"
+    NUMBER = "number"
+    ISBN = "isbn"
+    CODE = "code"
+    OTHER = "other"
+
+
+ROLE_NAMES = {
+    Role.OTHER: "не нужен",
+    Role.TITLE: "наименование (можно вместе с автором)",
+    Role.AUTHORS: "автор",
+    Role.COPIES: "количество экземпляров",
+    Role.WORN: "из них к списанию",
+    Role.YEAR: "год издания",
+    Role.GRADES: "класс",
+    Role.SUBJECT: "предмет",
+    Role.PART: "часть",
+    Role.PUBLISHER: "издательство",
+    Role.LEVEL: "уровень",
+    Role.NUMBER: "номер по перечню (ФПУ)",
+    Role.ISBN: "штрихкод с обложки",
+    Role.CODE: "код портала",
+}
+"""What the roles are called, in the order in which they are offered."""
+
+OF_YEAR = "year-"
+OF_GRADE = "grade-"
+"""A column of counts for one year of printing («2019») or one class («5 класс»): «year-2019», «grade-5»."""
+
+SERVICE_TITLE = "строка над таблицей"
+SERVICE_HEADER = "шапка таблицы"
+SERVICE_NUMBERING = "номера столбцов"
+SERVICE_TOTAL = "итог"
+SERVICE_SECTION = "заголовок раздела"
+SERVICE_BLANK = "пустая строка"
+SERVICE_NUMBERS = "в строке нет названия"
+SERVICE_SHEET = "лист не читается"
+"""What rows are that name no book."""
+
+
 # --- what the file would change ---
 
 EditionKey = tuple[int, int, int]

@@ -22,7 +22,7 @@ from exchange.clock import Clock
 from exchange.db import db, in_unit, insert_missing
 from exchange.errors import Invalid, NotFound, Stale, WrongMoment
 from exchange.intake import importer, rules
-from exchange.intake.importer import Columns, ReadRow, Role
+from exchange.intake.importer import Columns, ReadRow
 from exchange.intake.models import ColumnMemory, Intake, IntakeRow
 from exchange.intake.rules import (
     Change,
@@ -31,6 +31,7 @@ from exchange.intake.rules import (
     IntakeState,
     OnShelf,
     Outcome,
+    Role,
     Understood,
     Written,
 )
@@ -50,6 +51,8 @@ READ = "intake-read"
 REREAD = "intake-reread"
 PASTED = "вставлено из буфера"
 PAGE = 50
+QUESTIONS = 25
+"""Rows on a page of those that wait for an answer: each brings up to five books to choose from."""
 CHUNK = 1_000
 """Rows that are understood between two reports of progress, and inserted at once."""
 
@@ -466,7 +469,7 @@ _ROW = (
 
 
 def rows_of(
-    intake: Intake, outcome: Outcome | None = None, *, first: int = 0, limit: int | None = PAGE
+    intake: Intake, outcome: Outcome | None = None, *, first: int = 0, limit: int | None = None
 ) -> Sequence[Any]:
     """Return rows in the order of the file: of one outcome, or all but the service rows."""
     wanted = IntakeRow.outcome == outcome if outcome else IntakeRow.outcome != Outcome.SERVICE
@@ -705,16 +708,15 @@ def _group(intake: Intake, row: IntakeRow) -> list[dict[str, Any]]:
 _ANSWERED = ("outcome", "textbook_id", "part", "year", "copies", "worn", "remark")
 
 
-def _answered(row: dict[str, Any], **values: Any) -> dict[str, Any]:
-    """Return what to store of an answered row, with what it was before, so that it can be taken back."""
+def _answered(row: dict[str, Any], *, named: bool = False, **values: Any) -> dict[str, Any]:
+    """Return what to store of an answered row, with what it was before, so that it can be taken back.
+
+    ``named``: the answer says which book it is, and so was remembered.
+    """
     remark = dict(row["remark"])
     was = remark.get("was") or {name: row[name] for name in _ANSWERED}
-    return {
-        "id": row["id"],
-        "by_hand": True,
-        **values,
-        "remark": {**values.get("remark", remark), "was": was},
-    }
+    kept = {**values.get("remark", remark), "was": was, "named": named or bool(remark.get("named"))}
+    return {"id": row["id"], "by_hand": True, **values, "remark": kept}
 
 
 def _wording(row: IntakeRow) -> Wording:
@@ -740,7 +742,7 @@ def choose(row_id: int, textbook_id: int, *, by: User, clock: Clock) -> int:
             "remark": remark,
         }
         settled = _settled(chosen, parts, intake.columns.get("year"))
-        stored.append(_answered(each, textbook_id=textbook.id, part=chosen["part"], **settled))
+        stored.append(_answered(each, named=True, textbook_id=textbook.id, part=chosen["part"], **settled))
     _store(stored)
     recognition.confirm(
         school=intake.holder, wording=_wording(row), textbook_id=textbook.id, by=by, clock=clock
@@ -760,7 +762,7 @@ def not_a_textbook(row_id: int, *, by: User, clock: Clock) -> int:
     intake = _in_review(intake.id, by=by)
     _check_names_a_book(row)
     stored = [
-        _answered(each, outcome=Outcome.NOT_TEXTBOOK, textbook_id=None, part=None)
+        _answered(each, named=True, outcome=Outcome.NOT_TEXTBOOK, textbook_id=None, part=None)
         for each in _group(intake, row)
     ]
     _store(stored)
@@ -822,18 +824,25 @@ def correct(
 
 
 def take_back(row_id: int, *, by: User) -> int:
-    """Take a person's answer back, for all rows of the wording: they are again what the portal made of it."""
+    """Take a person's answer back: the row is again what the portal made of it.
+
+    Where the answer said which book it is, it is forgotten and taken back for all rows of the wording.
+    """
     intake, row = row_of(row_id, by=by)
     intake = _in_review(intake.id, by=by)
     if not row.by_hand:
         return 0
+    named = bool(row.remark.get("named"))
     same = sa.and_(IntakeRow.group_key == row.group_key, IntakeRow.by_hand.is_(True))
-    rows = db.session.execute(
-        sa.select(*_ROW).where(
-            IntakeRow.intake_id == intake.id,
-            sa.or_(IntakeRow.id == row.id, same) if row.group_key else IntakeRow.id == row.id,
+    rows = [
+        each
+        for each in db.session.execute(
+            sa.select(*_ROW).where(
+                IntakeRow.intake_id == intake.id, same if named else IntakeRow.id == row.id
+            )
         )
-    ).all()
+        if bool(each.remark.get("named")) == named
+    ]
     parts = _parts(each.remark["was"]["textbook_id"] for each in rows)
     stored = []
     for each in rows:
@@ -841,7 +850,8 @@ def take_back(row_id: int, *, by: User) -> int:
         settled = _settled(was, parts, intake.columns.get("year"))
         stored.append({"id": each.id, **was, **settled, "by_hand": False})
     _store(stored)
-    recognition.forget(school=intake.holder, wording=_wording(row), by=by)
+    if named:
+        recognition.forget(school=intake.holder, wording=_wording(row), by=by)
     _touch(intake)
     return len(stored)
 

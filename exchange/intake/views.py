@@ -24,9 +24,19 @@ from exchange.config import Settings
 from exchange.db import db, in_unit
 from exchange.errors import Invalid, NotFound
 from exchange.intake import services
-from exchange.intake.importer import OF_GRADE, OF_YEAR, ROLE_NAMES, Columns, heading_of
+from exchange.intake.importer import Columns, heading_of
 from exchange.intake.models import Intake, IntakeRow
-from exchange.intake.rules import INTAKE_STATE_NAMES, OUTCOME_NAMES, Change, IntakeState, Outcome, Question
+from exchange.intake.rules import (
+    INTAKE_STATE_NAMES,
+    OF_GRADE,
+    OF_YEAR,
+    OUTCOME_NAMES,
+    ROLE_NAMES,
+    Change,
+    IntakeState,
+    Outcome,
+    Question,
+)
 from exchange.runs import Run
 from exchange.schools import access
 from exchange.schools.models import Holder
@@ -281,6 +291,10 @@ def _raw(cells: Sequence[str], sheet: Columns) -> list[tuple[str, str]]:
     return [(sheet.headings[i] if i < len(sheet.headings) else "", text[:300]) for i, text in shown[:12]]
 
 
+_SHORT = frozenset({Outcome.RECOGNISED, Outcome.NOT_TEXTBOOK, Outcome.SKIPPED, Outcome.SERVICE})
+"""Outcomes whose rows bring no books to choose from."""
+
+
 def _chosen_outcome(numbers: Mapping[Outcome, int]) -> Outcome | None:
     """Return whose rows are shown: those asked for, else those that wait for an answer."""
     asked = request.args.get("show", "")
@@ -327,9 +341,10 @@ def _review_page(intake: Intake, *, status: int = 200) -> Response:
         if outcome
         else sum(count for each, count in numbers.items() if each is not Outcome.SERVICE)
     )
-    pages = max(1, -(-total // services.PAGE))
+    per_page = services.PAGE if outcome in _SHORT else services.QUESTIONS
+    pages = max(1, -(-total // per_page))
     number = min(_page_number(), pages)
-    rows = services.rows_of(intake, outcome, first=(number - 1) * services.PAGE)
+    rows = services.rows_of(intake, outcome, first=(number - 1) * per_page, limit=per_page)
     columns = services.columns_of(intake)
     failure = _note(intake.result) if intake.state.failed else ""
     return page(
@@ -409,9 +424,9 @@ COLUMNS = (
 
 def _exported(intake: Intake, format_: str) -> Response:
     numbers = services.tallies(intake)
-    rows = _shown(services.rows_of(intake, _chosen_outcome(numbers), limit=None), intake)
+    rows = _shown(services.rows_of(intake, _chosen_outcome(numbers)), intake)
     sheets = services.columns_of(intake)
-    places = {row.id: row for row in services.rows_of(intake, _chosen_outcome(numbers), limit=None)}
+    places = {row.id: row for row in services.rows_of(intake, _chosen_outcome(numbers))}
     return export(
         format_,
         _("сверка файла"),
