@@ -347,7 +347,7 @@ def _is_second_line(header: Sequence[str], texts: Sequence[str]) -> bool:
     if _numbering(texts):
         return False
     filled = [index for index, text in enumerate(texts) if text]
-    if not filled or len(filled) == len([text for text in header if text]) == len(texts):
+    if len(filled) < 2 or len(filled) == len([text for text in header if text]) == len(texts):
         return False
     group = ""
     for index, text in enumerate(texts):
@@ -407,7 +407,7 @@ def _contents(body: Sequence[Sequence[str]], width: int) -> list[_Content]:
 
 
 def _content(column: Sequence[str]) -> _Content:
-    values = [text for text in column if text]
+    values = [text for text in column if text and text not in _SAME]
     if not values:
         return _Content()
     total = len(values)
@@ -724,10 +724,7 @@ def _is_total(texts: Sequence[str]) -> bool:
 def _is_publisher(text: str) -> bool:
     """Say whether a text is the name of a known publisher and nothing more."""
     names = clean_publishers(text)
-    if len(names) != 1:
-        return False
-    folded = fold(text)
-    return fold(names[0]) != folded or folded in _PUBLISHERS
+    return len(names) == 1 and fold(names[0]) in _PUBLISHERS
 
 
 _PUBLISHERS = frozenset(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -52,8 +53,7 @@ def post(
     db.session.add(movement)
     db.session.flush()
     sources = _sources(district_id)
-    for balance_id, line in _accounts([line for line in netted if line.holder_id not in sources]):
-        _change(balance_id, line.copies)
+    _change_all(_accounts([line for line in netted if line.holder_id not in sources]))
     return movement
 
 
@@ -184,6 +184,7 @@ def _sources(district_id: int) -> set[int]:
 
 def _accounts(lines: list[Line]) -> list[tuple[int, Line]]:
     """Return each line with the id of its balance, in ascending id; make balances that are not there."""
+    known = _known_accounts(lines) if len(lines) > MANY else {}
     found: list[tuple[int, Line]] = []
     for line in lines:
         where = sa.select(Balance.id).where(
@@ -191,7 +192,8 @@ def _accounts(lines: list[Line]) -> list[tuple[int, Line]]:
             Balance.holder_id == line.holder_id,
             Balance.edition_id == line.edition_id,
         )
-        balance_id = db.session.scalar(where)
+        account = line.owner_id, line.holder_id, line.edition_id
+        balance_id = known.get(account) or db.session.scalar(where)
         if balance_id is None:
             insert_if_absent(
                 Balance,
@@ -204,6 +206,57 @@ def _accounts(lines: list[Line]) -> list[tuple[int, Line]]:
             balance_id = db.session.scalars(where).one()
         found.append((balance_id, line))
     return sorted(found, key=lambda pair: pair[0])
+
+
+MANY = 50
+"""Lines from which on a movement is written in a few statements instead of two for each line."""
+_AT_ONCE = 500
+
+
+def _known_accounts(lines: list[Line]) -> dict[tuple[int, int, int], int]:
+    """Return the balances there are by owner, holder and edition, for many lines at once."""
+    editions: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
+    for line in lines:
+        editions[line.owner_id, line.holder_id].append(line.edition_id)
+    return {
+        (owner_id, holder_id, row.edition_id): row.id
+        for (owner_id, holder_id), ids in editions.items()
+        for first in range(0, len(ids), _AT_ONCE)
+        for row in db.session.execute(
+            sa.select(Balance.id, Balance.edition_id).where(
+                Balance.owner_id == owner_id,
+                Balance.holder_id == holder_id,
+                Balance.edition_id.in_(ids[first : first + _AT_ONCE]),
+            )
+        )
+    }
+
+
+def _change_all(accounts: list[tuple[int, Line]]) -> None:
+    """Change the copies of the accounts; they are in ascending id, and so are their rows locked."""
+    if len(accounts) > MANY and _changed_at_once(accounts):
+        return
+    for balance_id, line in accounts:
+        _change(balance_id, line.copies)
+
+
+def _changed_at_once(accounts: list[tuple[int, Line]]) -> bool:
+    """Change many accounts by one statement; change none and say so where one of them has too few copies."""
+    table = Balance.__table__.c
+    by = sa.bindparam("by", type_=sa.Integer)
+    statement = (
+        sa.update(Balance.__table__)  # type: ignore[arg-type]
+        .where(table.id == sa.bindparam("account"), table.copies + by >= table.promised)
+        .values(copies=table.copies + by)
+    )
+    with db.session.begin_nested() as savepoint:
+        changed = db.session.connection().execute(
+            statement, [{"account": balance_id, "by": line.copies} for balance_id, line in accounts]
+        )
+        if changed.rowcount == len(accounts):
+            return True
+        savepoint.rollback()
+    return False
 
 
 def _change(balance_id: int, copies: int) -> None:
