@@ -1259,12 +1259,16 @@ def _check_independent(intake: Intake, written: Sequence[Written]) -> None:
 
 def _since(intake: Intake) -> dict[int, rules.Since]:
     """Return what stands now of each edition an import wrote, and whether copies moved after it."""
+    # What a later import wrote and took back again left nothing behind.
+    gone = (Intake.holder_id == intake.holder_id, Intake.undo_movement_id.is_not(None))
     moved = set(
         db.session.scalars(
             sa.select(MovementLine.edition_id)
             .where(
                 MovementLine.holder_id == intake.holder_id,
                 MovementLine.movement_id > _last_movement(intake),
+                MovementLine.movement_id.not_in(sa.select(Intake.movement_id).where(*gone)),
+                MovementLine.movement_id.not_in(sa.select(Intake.undo_movement_id).where(*gone)),
             )
             .distinct()
         )
