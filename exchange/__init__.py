@@ -25,6 +25,7 @@ from exchange.home import views as home
 from exchange.intake import views as intake
 from exchange.matching import views as matching
 from exchange.postings import views as postings
+from exchange.provision import views as provision
 from exchange.reserve import views as reserve
 from exchange.schools import views as people
 from exchange.stock import views as stock
@@ -84,7 +85,8 @@ def create_app(settings: Settings | None = None, clock: Clock | None = None) -> 
     intake.init_intake(app)
     home.init_book_panels(app)
     for feature in (
-        home, people, catalog, classes, approved, stock, intake, postings, transfers, matching, reserve,
+        home, people, catalog, classes, approved, stock, intake, postings, provision, transfers, matching,
+        reserve,
     ):  # fmt: skip
         app.register_blueprint(feature.bp)
     app.register_blueprint(catalog.lists_bp)

@@ -68,6 +68,8 @@ OFFICES = "methodist outsider"
 """The methodists of both districts, each of their own."""
 OFFICES_MANAGERS = f"{OFFICES} administrator"
 HAS_SCHOOL = f"{SCHOOL_PEOPLE} stranger"
+PREPARERS = "librarian deputy"
+"""Who keeps the class groups and the approved list of a school."""
 LIBRARIANS = "librarian stranger"
 ASKERS = "librarian deputy stranger"
 PARTIES = {"own": "director methodist", "foreign": METHODIST}
@@ -161,15 +163,44 @@ ROUTES: tuple[Route, ...] = (
     Route("stock.add", own=LIBRARIANS),
     Route("stock.add", "POST", own=LIBRARIANS),
     Route("classes.index", **SHELF, thing="school in query"),
+    Route("classes.former_address", page=False),
     Route(
-        "classes.index",
+        "classes.save",
+        "POST",
+        **SEEN,
+        own=PREPARERS,
+        thing="school in query",
+        form={"pupils-5-0": "20"},
+    ),
+    Route(
+        "classes.read_table", "POST", **SEEN, own=PREPARERS, thing="school in query", form={"text": "5А\t20"}
+    ),
+    # --- the approved lists
+    Route("approved.index", **SHELF, thing="school in query"),
+    Route("approved.show", **SHELF, thing="list"),
+    Route("approved.paper", **SHELF, thing="list"),
+    Route("approved.accept", "POST", **SEEN, own=PREPARERS, thing="school in query"),
+    Route("approved.add", **SEEN, own=PREPARERS, thing="school in query"),
+    Route("approved.add", "POST", **SEEN, own=PREPARERS, thing="school in query"),
+    Route("approved.line", **SEEN, own=PREPARERS, thing="list line"),
+    Route("approved.change", "POST", **SEEN, own=PREPARERS, thing="list line"),
+    Route("approved.remove", "POST", **SEEN, own=PREPARERS, thing="list line"),
+    Route("approved.submit", "POST", **SEEN, own=PREPARERS, thing="list"),
+    Route("approved.check", "POST", **SEEN, own="deputy", thing="list"),
+    Route("approved.approve", "POST", **SEEN, own=DIRECTOR, thing="list"),
+    Route("approved.send_back", "POST", **SEEN, own="deputy director", thing="list"),
+    Route("provision.index", **SHELF, thing="school in query"),
+    Route(
+        "provision.set_reserve",
         "POST",
         **SEEN,
         own="librarian deputy",
         thing="school in query",
-        form={"grade_5": "20"},
+        form={"reserve": "0", "buffer": "5", "wear": "2"},
     ),
-    Route("stock.provision", **SHELF, thing="school in query"),
+    Route("provision.proposals", **SHELF, thing="school in query"),
+    Route("provision.follow", "POST", **SEEN, own="librarian deputy", thing="school in query"),
+    Route("provision.put_off", "POST", **SEEN, own="librarian deputy", thing="school in query"),
     # --- imports of spreadsheets
     Route("intake.index", own=f"{HAS_SCHOOL} {SEES_SCHOOLS} outsider"),
     Route("intake.bring", "POST", own=f"{LIBRARIANS} {OFFICES}"),

@@ -12,6 +12,9 @@ from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from exchange.approved import services as approved
+from exchange.approved.rules import Use
+from exchange.catalog.rules import SchoolYear
 from exchange.clock import FrozenClock
 from exchange.db import unit_of_work
 from exchange.schools import services as schools
@@ -181,6 +184,31 @@ def _requests(scene: Scene) -> Variants:
     return found
 
 
+def _lists(name: str) -> Maker:
+    """Return the maker of approved lists of one line, drafts."""
+
+    def make(scene: Scene) -> Variants:
+        found = {}
+        for variant, pair in scene.pairs().items():
+            with unit_of_work():
+                textbook = postings_world.make_textbook(f"В перечне {next(_numbers)}")
+                grade = textbook.grade_from or 1
+                approved.add_uses(
+                    school=pair.donor_school,
+                    school_year=2026,
+                    uses=[Use(grade, "", textbook.id, textbook.subject)],
+                    by=pair.donor,
+                    clock=scene.clock,
+                )
+                listed = approved.list_of(pair.donor_school, SchoolYear(2026))
+                assert listed
+                known = {"list_id": listed.id, "use_id": listed.uses[-1].id}
+            found[variant] = {name: known[name]}
+        return found
+
+    return make
+
+
 def _textbook(scene: Scene) -> Variants:
     with unit_of_work():
         return {"own": {"textbook_id": _deal(scene, scene.giving).textbook.id}}
@@ -290,6 +318,8 @@ THINGS: Mapping[str, Maker] = {
     "intake": _intakes("intake_id"),
     "intake row": _intakes("intake_id", "row_id"),
     "intake sheet": _intakes("intake_id", "sheet"),
+    "list": _lists("list_id"),
+    "list line": _lists("use_id"),
     "person": _people,
     "closed account": _closed_accounts,
     "duty": _duties,

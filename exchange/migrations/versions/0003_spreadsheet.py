@@ -120,11 +120,41 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "not_now",
+        sa.Column("school_id", sa.Integer(), nullable=False),
+        sa.Column("textbook_id", sa.Integer(), nullable=False),
+        sa.Column(
+            "advice",
+            sa.Enum(
+                "ask",
+                "ask_more",
+                "ask_less",
+                "ask_no_more",
+                "give",
+                "give_less",
+                "give_no_more",
+                name="advice",
+                native_enum=False,
+                length=24,
+            ),
+            nullable=False,
+        ),
+        sa.Column("numbers", sa.Text(), nullable=False),
+        sa.Column("by_id", sa.Integer(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["by_id"], ["user_account.id"], name=op.f("fk_not_now_by_id")),
+        sa.ForeignKeyConstraint(["school_id"], ["holder.id"], name=op.f("fk_not_now_school_id")),
+        sa.ForeignKeyConstraint(["textbook_id"], ["textbook.id"], name=op.f("fk_not_now_textbook_id")),
+        sa.PrimaryKeyConstraint("school_id", "textbook_id", "advice", name=op.f("pk_not_now")),
+    )
+    op.create_table(
         "school_reserve",
         sa.Column("school_id", sa.Integer(), nullable=False),
+        sa.Column("reserve_percent", sa.SmallInteger(), nullable=False),
         sa.Column("buffer_percent", sa.SmallInteger(), nullable=False),
         sa.Column("wear_percent", sa.SmallInteger(), nullable=False),
         sa.CheckConstraint("buffer_percent BETWEEN 0 AND 50", name=op.f("ck_school_reserve_buffer")),
+        sa.CheckConstraint("reserve_percent BETWEEN 0 AND 50", name=op.f("ck_school_reserve_reserve")),
         sa.CheckConstraint("wear_percent BETWEEN 0 AND 50", name=op.f("ck_school_reserve_wear")),
         sa.ForeignKeyConstraint(["school_id"], ["holder.id"], name=op.f("fk_school_reserve_school_id")),
         sa.PrimaryKeyConstraint("school_id", name=op.f("pk_school_reserve")),
@@ -403,6 +433,7 @@ def downgrade() -> None:
 
     op.drop_table("write_off_act")
     op.drop_table("school_reserve")
+    op.drop_table("not_now")
     with op.batch_alter_table("counting_campaign", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_counting_campaign_district_id_state"))
 
