@@ -56,6 +56,7 @@ NAVIGATION: Sequence[tuple[str, Sequence[Link]]] = (
         "Библиотека",
         (
             Link("stock.index", "Полка", Action.SEE_SHELF),
+            Link("intake.index", "Загрузка из файла", Action.COUNT),
             Link("counting.index", "Пересчёт", Action.SEE_SHELF),
             Link("disposals.index", "Списание", Action.SEE_SHELF),
         ),
