@@ -52,12 +52,21 @@ NAVIGATION: Sequence[tuple[str, Sequence[Link]]] = (
             Link("reserve.index", "Фонд", Action.SEE_DISTRICT),
         ),
     ),
-    ("Библиотека", (Link("stock.index", "Полка", Action.SEE_SHELF),)),
+    (
+        "Библиотека",
+        (
+            Link("stock.index", "Полка", Action.SEE_SHELF),
+            Link("intake.index", "Загрузка из файла", Action.COUNT),
+            Link("counting.index", "Пересчёт", Action.SEE_SHELF),
+            Link("disposals.index", "Списание", Action.SEE_SHELF),
+        ),
+    ),
     (
         "Учебный год",
         (
             Link("provision.index", "Обеспеченность", Action.SEE_SHELF),
             Link("classes.index", "Классы", Action.SEE_SHELF),
+            Link("approved.index", "Перечень учебников", Action.SEE_SHELF),
         ),
     ),
     (

@@ -1,4 +1,4 @@
-"""From the provision to the board: what is missing is asked for, what is spare is offered, and kept in step."""
+"""From the provision to the board: what is missing is asked for, what is spare is offered."""
 
 from __future__ import annotations
 
