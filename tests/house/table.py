@@ -242,6 +242,7 @@ ROUTES: tuple[Route, ...] = (
     Route("counting.reopen", "POST", **SEEN, own=METHODIST, foreign=METHODIST, thing="sheet"),
     Route("counting.paper", **SHELF, thing="sheet"),
     # --- imports of spreadsheets
+    Route("intake.sample", page=False),
     Route("intake.index", own=f"{HAS_SCHOOL} {SEES_SCHOOLS} outsider"),
     Route("intake.bring", "POST", own=f"{LIBRARIANS} {OFFICES}"),
     Route("intake.show", **SHELF, thing="intake"),
