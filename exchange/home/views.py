@@ -50,6 +50,7 @@ NAVIGATION: Sequence[tuple[str, Sequence[Link]]] = (
             Link("matching.index", "Подбор", Action.MATCH),
             Link("transfers.index", "Передачи", Action.SEE_TRANSFER),
             Link("reserve.index", "Фонд", Action.SEE_DISTRICT),
+            Link("reports.index", "Бумаги", Action.SEE_SHELF),
         ),
     ),
     (
