@@ -20,7 +20,9 @@ from exchange.classes import views as classes
 from exchange.cli import init_cli
 from exchange.clock import Clock, SystemClock
 from exchange.config import Settings
+from exchange.counting import views as counting
 from exchange.db import db, init_db
+from exchange.disposals import views as disposals
 from exchange.home import views as home
 from exchange.intake import views as intake
 from exchange.matching import views as matching
@@ -84,10 +86,23 @@ def create_app(settings: Settings | None = None, clock: Clock | None = None) -> 
     matching.init_matching(app)
     intake.init_intake(app)
     home.init_book_panels(app)
-    for feature in (
-        home, people, catalog, classes, approved, stock, intake, postings, provision, transfers, matching,
+    features = (
+        home,
+        people,
+        catalog,
+        classes,
+        approved,
+        stock,
+        disposals,
+        counting,
+        intake,
+        postings,
+        provision,
+        transfers,
+        matching,
         reserve,
-    ):  # fmt: skip
+    )
+    for feature in features:
         app.register_blueprint(feature.bp)
     app.register_blueprint(catalog.lists_bp)
     init_cli(app)

@@ -52,7 +52,15 @@ NAVIGATION: Sequence[tuple[str, Sequence[Link]]] = (
             Link("reserve.index", "Фонд", Action.SEE_DISTRICT),
         ),
     ),
-    ("Библиотека", (Link("stock.index", "Полка", Action.SEE_SHELF),)),
+    (
+        "Библиотека",
+        (
+            Link("stock.index", "Полка", Action.SEE_SHELF),
+            Link("intake.index", "Загрузка из файла", Action.COUNT),
+            Link("counting.index", "Пересчёт", Action.SEE_SHELF),
+            Link("disposals.index", "Списание", Action.SEE_SHELF),
+        ),
+    ),
     (
         "Учебный год",
         (

@@ -32,6 +32,8 @@ from exchange.intake.rules import (
     OF_YEAR,
     OUTCOME_NAMES,
     ROLE_NAMES,
+    SAMPLE,
+    SAMPLE_HEADINGS,
     Change,
     IntakeState,
     Outcome,
@@ -134,6 +136,12 @@ TONES = {
     IntakeState.DISCARDED: "mute",
     IntakeState.FAILED: "bad",
 }
+
+
+@bp.get("/intake/sample")
+def sample() -> Response:
+    """Give a table to try, written as librarians write them."""
+    return export("xlsx", _("Образец таблицы"), SAMPLE_HEADINGS, SAMPLE)
 
 
 @bp.post("/intake/bring")

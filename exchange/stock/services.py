@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -20,11 +20,12 @@ from exchange.classes import services as classes
 from exchange.classes.rules import Group
 from exchange.clock import Clock
 from exchange.db import db, insert_if_absent
-from exchange.errors import Invalid, NotFound
+from exchange.errors import DomainError, Invalid, NotFound, Refusals
 from exchange.ledger import services as ledger
 from exchange.ledger.models import Balance, Movement, MovementLine
 from exchange.ledger.rules import (
     WRITE_OFF_NAMES,
+    Line,
     MovementKind,
     WriteOffReason,
     transfer_of_copies,
@@ -73,27 +74,12 @@ def count(
     ``Invalid`` (field «copies») below what is promised or offered, and when ``seen`` is no longer so.
     """
     _require_count(by, holder)
-    now, promised = ledger.locked(owner_id=holder.id, holder_id=holder.id, edition_id=edition.id)
-    if seen is not None:
-        rules.check_seen(seen, now)
-    rules.check_count(copies, promised=promised, offered=_offered(holder.id, edition.id))
-    note = _note(holder.id, edition.id)
-    note.counted_at = clock.now()
-    if copies < now:
-        note.worn = min(note.worn, copies + _borrowed(holder.id, edition.id))
+    now, lines = _counted(holder, edition.id, copies, seen=seen, clock=clock)
     db.session.flush()
-    if copies == now:
+    if not lines:
         return None
-    source = ledger.technical(holder.district_id, HolderKind.SOURCE)
     movement = ledger.post(
-        MovementKind.COUNT,
-        transfer_of_copies(
-            edition.id, copies - now, owner=(holder.id, holder.id), holder=(source, holder.id)
-        ),
-        by=by,
-        clock=clock,
-        district_id=holder.district_id,
-        reason=reason,
+        MovementKind.COUNT, lines, by=by, clock=clock, district_id=holder.district_id, reason=reason
     )
     _record(
         holder,
@@ -105,6 +91,84 @@ def count(
         after=copies,
     )
     return movement
+
+
+def _counted(
+    holder: Holder, edition_id: int, copies: int, *, seen: int | None, clock: Clock
+) -> tuple[int, list[Line]]:
+    """Check one count of the holder's own copies and note its day; return what was, and what has to move."""
+    now, promised = ledger.locked(owner_id=holder.id, holder_id=holder.id, edition_id=edition_id)
+    if seen is not None:
+        rules.check_seen(seen, now)
+    rules.check_count(copies, promised=promised, offered=_offered(holder.id, edition_id))
+    note = _note(holder.id, edition_id)
+    note.counted_at = clock.now()
+    if copies < now:
+        note.worn = min(note.worn, copies + _borrowed(holder.id, edition_id))
+    if copies == now:
+        return now, []
+    source = ledger.technical(holder.district_id, HolderKind.SOURCE)
+    lines = transfer_of_copies(
+        edition_id, copies - now, owner=(holder.id, holder.id), holder=(source, holder.id)
+    )
+    return now, lines
+
+
+def count_together(
+    *,
+    holder: Holder,
+    counted: Mapping[int, Counted],
+    by: User,
+    clock: Clock,
+    reason: str = "",
+    document: str = "",
+) -> Movement | None:
+    """Write down many counts of the holder's own copies, by edition, as one movement; all or nothing.
+
+    Returns ``None`` where everything is as it was. Raises ``Refusals`` by edition for what is promised or
+    offered, and where the number somebody saw is no longer so.
+    """
+    _require_count(by, holder)
+    moved: list[Line] = []
+    refused: dict[int, DomainError] = {}
+    for edition_id, value in sorted(counted.items()):
+        try:
+            _, lines = _counted(holder, edition_id, value.copies, seen=value.seen, clock=clock)
+        except Invalid as error:
+            refused[edition_id] = error
+        else:
+            moved += lines
+    if refused:
+        raise Refusals(refused)
+    db.session.flush()
+    if not moved:
+        return None
+    return ledger.post(
+        MovementKind.COUNT,
+        moved,
+        by=by,
+        clock=clock,
+        district_id=holder.district_id,
+        reason=reason,
+        document=document,
+    )
+
+
+def note_counted(*, holder: Holder, edition_ids: Collection[int], by: User, clock: Clock) -> None:
+    """Note that these editions have been counted now, where the books agreed with the shelf."""
+    _require_count(by, holder)
+    noted = set(
+        db.session.scalars(
+            sa.update(ShelfNote)
+            .where(ShelfNote.holder_id == holder.id, ShelfNote.edition_id.in_(edition_ids))
+            .values(counted_at=clock.now())
+            .returning(ShelfNote.edition_id)
+            .execution_options(synchronize_session="fetch")
+        )
+    )
+    for edition_id in sorted(set(edition_ids) - noted):
+        _note(holder.id, edition_id).counted_at = clock.now()
+    db.session.flush()
 
 
 @dataclass(frozen=True)
@@ -201,42 +265,16 @@ def write_off(
     A school writes off its own copies only: what it has on loan goes back or is replaced. Whoever keeps the
     fund writes off whatever stands there. Raises ``Invalid`` when fewer are free.
     """
-    _require_count(by, holder)
-    if owner.district_id != holder.district_id:
-        raise NotFound
-    if owner.id != holder.id and holder.kind is not HolderKind.FUND:
-        raise Invalid("Чужие книги не списывают: их возвращают или заменяют владельцу.", field="copies")
-    if copies <= 0:
-        raise Invalid("Укажите, сколько экземпляров: хотя бы один.", field="copies")
-    if not document.strip():
-        raise Invalid("Напишите номер и дату акта о списании.", field="document")
-    now, promised = ledger.locked(owner_id=owner.id, holder_id=holder.id, edition_id=edition.id)
-    if copies > now:
-        raise Invalid("На полке только %(now)s экз.: столько и можно списать.", field="copies", now=now)
-    offered = _offered(holder.id, edition.id) if owner.id == holder.id else 0
-    rules.check_count(now - copies, promised=promised, offered=offered)
-    note = _note(holder.id, edition.id)
-    note.worn = rules.worn_after_write_off(
-        note.worn,
-        copies,
-        _here(holder.id, edition.id) - copies,
-        were_there=reason is not WriteOffReason.LOST,
-    )
-    db.session.flush()
-    movement = ledger.post(
-        MovementKind.WRITE_OFF,
-        transfer_of_copies(
-            edition.id,
-            copies,
-            owner=(owner.id, owner.id),
-            holder=(holder.id, ledger.technical(holder.district_id, HolderKind.WRITTEN_OFF)),
-        ),
-        by=by,
-        clock=clock,
-        district_id=holder.district_id,
-        document=document.strip(),
-        reason=WRITE_OFF_NAMES[reason],
-    )
+    try:
+        (movement,) = write_off_together(
+            holder=holder,
+            leaving=[Leaving(edition, owner, copies, reason)],
+            document=document,
+            by=by,
+            clock=clock,
+        )
+    except Refusals as refused:
+        raise refused.lines[0] from refused
     _record(
         holder,
         "Списано: %(book)s, %(copies)s экз. – %(reason)s (%(document)s)",
@@ -248,6 +286,90 @@ def write_off(
         document=document.strip(),
     )
     return movement
+
+
+@dataclass(frozen=True)
+class Leaving:
+    """``copies`` of ``owner`` that leave a shelf for good, for one reason."""
+
+    edition: Edition
+    owner: Holder
+    copies: int
+    reason: WriteOffReason
+
+
+def write_off_together(
+    *, holder: Holder, leaving: Sequence[Leaving], document: str, by: User, clock: Clock
+) -> list[Movement]:
+    """Take copies off ``holder``'s shelf for good by one document; a movement for each reason, all or none.
+
+    The rules are those of ``write_off``. Raises ``Refusals`` by position in ``leaving``.
+    """
+    _require_count(by, holder)
+    if not document.strip():
+        raise Invalid("Напишите номер и дату акта о списании.", field="document")
+    accounts: dict[tuple[int, int], list[int]] = {}
+    for position, each in enumerate(leaving):
+        accounts.setdefault((each.edition.id, each.owner.id), []).append(position)
+    refused: dict[int, DomainError] = {}
+    # In this order, so that two acts at once wait for each other instead of for ever.
+    for _, positions in sorted(accounts.items()):
+        try:
+            _check_leaving(holder, [leaving[position] for position in positions])
+        except Invalid as error:
+            refused.update(dict.fromkeys(positions, error))
+    if refused:
+        raise Refusals(refused)
+    gone = ledger.technical(holder.district_id, HolderKind.WRITTEN_OFF)
+    movements = []
+    for reason in dict.fromkeys(each.reason for each in leaving):
+        going = [each for each in leaving if each.reason is reason]
+        lines: list[Line] = []
+        for each in going:
+            owner = (each.owner.id, each.owner.id)
+            lines += transfer_of_copies(each.edition.id, each.copies, owner=owner, holder=(holder.id, gone))
+        movement = ledger.post(
+            MovementKind.WRITE_OFF,
+            lines,
+            by=by,
+            clock=clock,
+            district_id=holder.district_id,
+            document=document.strip(),
+            reason=WRITE_OFF_NAMES[reason],
+        )
+        movements.append(movement)
+        for each in going:
+            _leave_worn(holder, each)
+    db.session.flush()
+    return movements
+
+
+def _check_leaving(holder: Holder, lines: Sequence[Leaving]) -> None:
+    """Check what leaves of one owner's copies of one edition, for all reasons together."""
+    edition, owner = lines[0].edition, lines[0].owner
+    if owner.district_id != holder.district_id:
+        raise NotFound
+    if owner.id != holder.id and holder.kind is not HolderKind.FUND:
+        raise Invalid("Чужие книги не списывают: их возвращают или заменяют владельцу.", field="copies")
+    if any(line.copies <= 0 for line in lines):
+        raise Invalid("Укажите, сколько экземпляров: хотя бы один.", field="copies")
+    copies = sum(line.copies for line in lines)
+    now, promised = ledger.locked(owner_id=owner.id, holder_id=holder.id, edition_id=edition.id)
+    if copies > now:
+        raise Invalid("На полке только %(now)s экз.: столько и можно списать.", field="copies", now=now)
+    offered = _offered(holder.id, edition.id) if owner.id == holder.id else 0
+    rules.check_count(now - copies, promised=promised, offered=offered)
+
+
+def _leave_worn(holder: Holder, gone: Leaving) -> None:
+    """Bring the note of the worn copies in line with what has left the shelf."""
+    note = _note(holder.id, gone.edition.id)
+    note.worn = rules.worn_after_write_off(
+        note.worn,
+        gone.copies,
+        _here(holder.id, gone.edition.id),
+        were_there=gone.reason is not WriteOffReason.LOST,
+    )
 
 
 def set_note(

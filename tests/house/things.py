@@ -16,7 +16,11 @@ from exchange.approved import services as approved
 from exchange.approved.rules import Use
 from exchange.catalog.rules import SchoolYear
 from exchange.clock import FrozenClock
+from exchange.counting import services as counting
+from exchange.counting.models import CountingCampaign
 from exchange.db import unit_of_work
+from exchange.disposals import services as disposals
+from exchange.ledger.rules import WriteOffReason
 from exchange.schools import services as schools
 from exchange.schools.models import District, Holder, User
 from exchange.schools.rules import Role
@@ -303,6 +307,65 @@ def _invitations(scene: Scene) -> Variants:
     return found
 
 
+def _acts(*names: str) -> Maker:
+    """Return the maker of draft acts with one line."""
+
+    def make(scene: Scene) -> Variants:
+        found = {}
+        for variant, pair in scene.pairs().items():
+            with unit_of_work():
+                deal = _deal(scene, pair)
+                act = disposals.draft_for(pair.donor_school, by=pair.donor, clock=scene.clock)
+                line = disposals.add_line(
+                    act.id, deal.edition.id, WriteOffReason.WORN, 1, by=pair.donor, clock=scene.clock
+                )
+                known = {"act_id": act.id, "line_id": line.id}
+            found[variant] = {name: known[name] for name in names}
+        return found
+
+    return make
+
+
+def _campaign(scene: Scene, pair: World) -> CountingCampaign:
+    return counting.open_of(pair.district.id) or counting.open_campaign(
+        title="Пересчёт",
+        starts_on=scene.clock.today("UTC"),
+        ends_on=scene.clock.today("UTC"),
+        by=pair.methodist,
+        clock=scene.clock,
+    )
+
+
+def _campaigns(scene: Scene) -> Variants:
+    with unit_of_work():
+        return {
+            variant: {"campaign_id": _campaign(scene, pair).id}
+            for variant, pair in scene.pairs().items()
+            if variant != "foreign"
+        }
+
+
+def _sheets(*names: str) -> Maker:
+    """Return the maker of counts that have begun: one book is counted, and one is missing of it."""
+
+    def make(scene: Scene) -> Variants:
+        found = {}
+        for variant, pair in scene.pairs().items():
+            with unit_of_work():
+                deal = _deal(scene, pair)
+                sheet = counting.begin(
+                    _campaign(scene, pair).id, holder=pair.donor_school, by=pair.donor, clock=scene.clock
+                )
+                counting.tap(
+                    sheet.id, deal.edition.id, counting.Tap(9, 0, 10), by=pair.donor, clock=scene.clock
+                )
+                known = {"sheet_id": sheet.id, "edition_id": deal.edition.id}
+            found[variant] = {name: known[name] for name in names}
+        return found
+
+    return make
+
+
 THINGS: Mapping[str, Maker] = {
     "school": _shelf("holder_id"),
     "school in query": _shelf("school"),
@@ -312,6 +375,11 @@ THINGS: Mapping[str, Maker] = {
     "edition in query": _shelf("holder", "edition"),
     "textbook": _textbook,
     "own book in query": _for_own_textbook("textbook"),
+    "act": _acts("act_id"),
+    "act line": _acts("line_id"),
+    "campaign": _campaigns,
+    "sheet": _sheets("sheet_id"),
+    "count line": _sheets("sheet_id", "edition_id"),
     "offer": _offer("offer_id"),
     "offer in query": _offer("offer"),
     "request": _requests,

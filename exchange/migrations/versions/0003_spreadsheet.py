@@ -227,8 +227,11 @@ def upgrade() -> None:
         sa.Column("confirmed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("confirmed_by_id", sa.Integer(), nullable=True),
         sa.Column("act_id", sa.Integer(), nullable=True),
+        sa.Column("movement_id", sa.Integer(), nullable=True),
+        sa.Column("skipped", sa.Integer(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(["act_id"], ["write_off_act.id"], name=op.f("fk_count_sheet_act_id")),
+        sa.ForeignKeyConstraint(["movement_id"], ["movement.id"], name=op.f("fk_count_sheet_movement_id")),
         sa.ForeignKeyConstraint(
             ["campaign_id"], ["counting_campaign.id"], name=op.f("fk_count_sheet_campaign_id")
         ),
@@ -248,6 +251,14 @@ def upgrade() -> None:
         sa.Column("sheet_id", sa.Integer(), nullable=False),
         sa.Column("edition_id", sa.Integer(), nullable=False),
         sa.Column("counted", sa.Integer(), nullable=False),
+        sa.Column("own", sa.Integer(), nullable=False),
+        sa.Column("borrowed", sa.Integer(), nullable=False),
+        sa.Column(
+            "decision",
+            sa.Enum("lost", "correction", name="decision", native_enum=False, length=24),
+            nullable=True,
+        ),
+        sa.Column("taps", sa.Integer(), nullable=False),
         sa.Column("counted_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("counted_by_id", sa.Integer(), nullable=False),
         sa.CheckConstraint("counted >= 0", name=op.f("ck_count_line_counted")),
@@ -309,6 +320,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("act_id", sa.Integer(), nullable=False),
         sa.Column("edition_id", sa.Integer(), nullable=False),
+        sa.Column("owner_id", sa.Integer(), nullable=False),
         sa.Column(
             "reason",
             sa.Enum(
@@ -330,9 +342,14 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["act_id"], ["write_off_act.id"], name=op.f("fk_write_off_line_act_id")),
         sa.ForeignKeyConstraint(["edition_id"], ["edition.id"], name=op.f("fk_write_off_line_edition_id")),
         sa.ForeignKeyConstraint(["movement_id"], ["movement.id"], name=op.f("fk_write_off_line_movement_id")),
+        sa.ForeignKeyConstraint(["owner_id"], ["holder.id"], name=op.f("fk_write_off_line_owner_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_write_off_line")),
         sa.UniqueConstraint(
-            "act_id", "edition_id", "reason", name=op.f("uq_write_off_line_act_id_edition_id_reason")
+            "act_id",
+            "edition_id",
+            "owner_id",
+            "reason",
+            name=op.f("uq_write_off_line_act_id_edition_id_owner_id_reason"),
         ),
     )
     op.create_table(
