@@ -501,7 +501,10 @@ def row_of(row_id: int, *, by: User) -> tuple[Intake, IntakeRow]:
 
 
 def _locked(intake_id: int) -> Intake:
-    return db.session.get_one(Intake, intake_id, with_for_update={"of": Intake}, populate_existing=True)
+    """Return an import as it is now; nobody changes it until the unit ends."""
+    # Locked by its number alone: over an object loaded before, the mapper would complain that it changed.
+    db.session.execute(sa.select(Intake.id).where(Intake.id == intake_id).with_for_update()).one()
+    return db.session.get_one(Intake, intake_id, populate_existing=True)
 
 
 def _in_review(intake_id: int, *, by: User) -> Intake:

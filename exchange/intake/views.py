@@ -220,6 +220,7 @@ class Shown:
     asks_book: str
     asks_part: bool
     asks_year: bool
+    asks_count: bool
     candidates: Sequence[Candidate]
     by_hand: bool
     names_book: bool
@@ -253,7 +254,7 @@ def _shown_row(row: Any, intake: Intake, columns: Sequence[Columns], books: Mapp
     default_year = intake.columns.get("year")
     sheet = columns[row.sheet] if row.sheet < len(columns) else Columns()
     place = _("строка %(row)s", row=row.row)
-    if len(columns) > 1 and sheet.name:
+    if sheet.name and sum(each.used for each in columns) > 1:
         place = f"{sheet.name}, {place}"
     return Shown(
         id=row.id,
@@ -273,6 +274,7 @@ def _shown_row(row: Any, intake: Intake, columns: Sequence[Columns], books: Mapp
         else "",
         asks_part=Question.PART in questions,
         asks_year=Question.YEAR in questions,
+        asks_count=row.copies is None and "fault" in remark,
         candidates=[
             Candidate(books[each["id"]], [_note(note) for note in each["difference"]])
             for each in row.candidates
@@ -577,9 +579,12 @@ def _row_page(
 
 @bp.post("/intake/<int:intake_id>/rows/<int:row_id>/answer")
 def answer(intake_id: int, row_id: int) -> Response:
-    """Say what a row is: «book-12», «part-1», «set», «not», «skip», or take the answer back with «undo»."""
+    """Say what a row is: «book-12», «part-1», «set», «not», «skip»; «year» and «copies» bring a number.
+
+    «undo» takes the answer back.
+    """
     by = access.current()
-    _row_of(intake_id, row_id)
+    _intake, row = _row_of(intake_id, row_id)
     given, _dash, number = request.form.get("answer", "").partition("-")
     chosen = int(number) if number.isdecimal() and len(number) <= 9 else None
     changed = 1
@@ -587,6 +592,15 @@ def answer(intake_id: int, row_id: int) -> Response:
         changed = services.choose(row_id, chosen, by=by, clock=clock())
     elif given == "part" and chosen is not None:
         changed = services.choose_part(row_id, chosen, by=by)
+    elif given in {"year", "copies"}:
+        services.correct(
+            row_id,
+            copies=_typed("copies") if given == "copies" else row.copies,
+            worn=row.worn,
+            year=_typed("year") if given == "year" else row.year,
+            by=by,
+            clock=clock(),
+        )
     elif given == "set":
         changed = services.choose_part(row_id, None, by=by)
     elif given == "not":
@@ -599,6 +613,14 @@ def answer(intake_id: int, row_id: int) -> Response:
         raise Invalid("Форма повреждена. Обновите страницу.")
     flash(ngettext("Записано: %(num)d строка.", "Записано, строк: %(num)d.", changed), "success")
     return _after_answer(intake_id)
+
+
+def _typed(name: str) -> int:
+    """Return the number typed beside a row; ``Invalid`` for anything else."""
+    text = "".join(request.form.get(name, "").split())
+    if not text.isdecimal() or len(text) > 6:
+        raise Invalid("Нужно целое число, например 12.", field=name)
+    return int(text)
 
 
 @bp.post("/intake/<int:intake_id>/rows/<int:row_id>/numbers")

@@ -14,9 +14,10 @@ from exchange.catalog.models import Textbook
 from exchange.db import db
 from exchange.intake.models import Intake, IntakeRow
 from exchange.intake.rules import IntakeState, Outcome
+from tests import counting
 from tests.conftest import SignIn
 from tests.factories import World
-from tests.intake_world import HEADER, line, make_books, shelf_of, workbook
+from tests.intake_world import HEADER, line, make_books, rows_of, shelf_of, workbook
 
 HTMX = {"HX-Request": "true"}
 
@@ -148,6 +149,48 @@ def test_a_row_has_its_own_page_with_search_and_numbers(
     assert right.status_code == 303
     db.session.rollback()
     assert db.session.get_one(IntakeRow, row.id).copies == 12
+
+
+def test_numbers_are_typed_beside_the_row(
+    world: World, books: dict[str, Textbook], librarian: FlaskClient
+) -> None:
+    intake = brought(librarian)
+    row = row_with(intake, Outcome.ERROR)
+    address = f"/intake/{intake.id}/rows/{row.id}/answer?show=error"
+    wrong = librarian.post(address, data={"answer": "copies", "copies": "полно"}, headers=HTMX)
+    assert wrong.status_code == 422
+    assert librarian.post(address, data={"answer": "copies", "copies": "12"}, headers=HTMX).status_code == 200
+    db.session.rollback()
+    assert db.session.get_one(IntakeRow, row.id).outcome is Outcome.RECOGNISED
+    without_year = next(
+        each for each in rows_of(intake) if "year" in each.remark.get("questions", []) and each.textbook_id
+    )
+    librarian.post(
+        f"/intake/{intake.id}/rows/{without_year.id}/answer", data={"answer": "year", "year": "2020"}
+    )
+    db.session.rollback()
+    assert db.session.get_one(IntakeRow, without_year.id).year == 2020
+
+
+@pytest.mark.parametrize("page", ["?show=all", "?show=to_confirm", "/summary"])
+def test_pages_ask_few_questions_of_the_database(
+    world: World, books: dict[str, Textbook], librarian: FlaskClient, page: str
+) -> None:
+    """As many with 120 rows as with 6, and never more than eight."""
+
+    def queries(intake: Intake) -> int:
+        with counting.count_queries() as seen:
+            assert librarian.get(f"/intake/{intake.id}{page}").status_code == 200
+        return len(seen)
+
+    many = workbook(
+        [HEADER]
+        + [line("Перышкин И.М., Иванов А.И.", "Физика", 7, 2000 + n % 25, n) for n in range(60)]
+        + [line("Перышкин И.М.", "Физика", "", 2000 + n % 25, n) for n in range(60)]
+    )
+    few, lots = queries(brought(librarian)), queries(brought(librarian, many))
+    assert few == lots
+    assert lots <= 8 + 1, "the person and the counter of the header are among them"
 
 
 def test_nothing_chosen_is_said_at_the_field(world: World, librarian: FlaskClient) -> None:
