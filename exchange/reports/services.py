@@ -18,7 +18,7 @@ from exchange.ledger.models import Balance as LedgerBalance
 from exchange.postings import services as postings
 from exchange.postings.models import Offer, Request, RequestPart
 from exchange.postings.rules import PostingState, is_small_count
-from exchange.provision.services import provision
+from exchange.provision import services as provision
 from exchange.reports import rules
 from exchange.reports.rules import Balance, Book, Missing, Surplus
 from exchange.schools import access
@@ -175,11 +175,8 @@ def _counts(query: sa.Select[int, int]) -> dict[int, int]:
 
 def _pupils(school: Holder, today: date) -> dict[int, int]:
     """Return the pupils who need each textbook that the school holds or asks for, where it is known."""
-    report = provision(schools=[school], school_year=SchoolYear.of(today), on=today)
-    pupils: dict[int, int] = {}
-    for row in report.rows:
-        pupils[row.textbook_id] = pupils.get(row.textbook_id, 0) + row.pupils
-    return pupils
+    report = provision.provision(schools=[school], school_year=SchoolYear.of(today), on=today)
+    return {each.textbook_id: each.pupils for each in report.holdings if each.attached is not None}
 
 
 def _held(school_id: int, textbook_ids: Collection[int]) -> dict[tuple[int, int], tuple[int, int]]:
