@@ -24,8 +24,10 @@ from exchange.counting import views as counting
 from exchange.db import db, init_db
 from exchange.disposals import views as disposals
 from exchange.home import views as home
+from exchange.intake import views as intake
 from exchange.matching import views as matching
 from exchange.postings import views as postings
+from exchange.provision import views as provision
 from exchange.reserve import views as reserve
 from exchange.schools import views as people
 from exchange.stock import views as stock
@@ -82,8 +84,9 @@ def create_app(settings: Settings | None = None, clock: Clock | None = None) -> 
     catalog.init_catalog(app)
     transfers.init_transfers(app)
     matching.init_matching(app)
+    intake.init_intake(app)
     home.init_book_panels(app)
-    for feature in (
+    features = (
         home,
         people,
         catalog,
@@ -92,11 +95,14 @@ def create_app(settings: Settings | None = None, clock: Clock | None = None) -> 
         stock,
         disposals,
         counting,
+        intake,
         postings,
+        provision,
         transfers,
         matching,
         reserve,
-    ):
+    )
+    for feature in features:
         app.register_blueprint(feature.bp)
     app.register_blueprint(catalog.lists_bp)
     init_cli(app)

@@ -77,11 +77,13 @@ def states(school_ids: Collection[int], year_start: int) -> dict[int, ListState]
     return {row.school_id: row.state for row in rows}
 
 
-def _uses(school_ids: Collection[int], year_start: int) -> dict[int, list[Use]]:
-    found: dict[int, list[Use]] = {}
-    for school_id, grade, letter, textbook_id, subject, title, pupils in db.session.execute(
+def uses(school_ids: Collection[int], years: Collection[int]) -> dict[tuple[int, int], list[Use]]:
+    """Return, by school and first year of the school year, the lines of its list, in one query."""
+    found: dict[tuple[int, int], list[Use]] = {}
+    for school_id, year, grade, letter, textbook_id, subject, title, pupils in db.session.execute(
         sa.select(
             ApprovedList.school_id,
+            ApprovedList.school_year,
             ApprovedUse.grade,
             ApprovedUse.letter,
             ApprovedUse.textbook_id,
@@ -91,13 +93,17 @@ def _uses(school_ids: Collection[int], year_start: int) -> dict[int, list[Use]]:
         )
         .join(ApprovedList, ApprovedList.id == ApprovedUse.list_id)
         .join(Textbook, Textbook.id == ApprovedUse.textbook_id)
-        .where(ApprovedList.school_id.in_(school_ids), ApprovedList.school_year == year_start)
+        .where(ApprovedList.school_id.in_(school_ids), ApprovedList.school_year.in_(years))
         .order_by(ApprovedUse.id)
     ):
-        found.setdefault(school_id, []).append(
+        found.setdefault((school_id, year), []).append(
             Use(grade, letter, textbook_id, rules.course_of(subject, title), pupils)
         )
     return found
+
+
+def _uses(school_ids: Collection[int], year_start: int) -> dict[int, list[Use]]:
+    return {school_id: lines for (school_id, _), lines in uses(school_ids, [year_start]).items()}
 
 
 # --- a list for its page and its papers ---

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from flask import Blueprint, Response, redirect, request, url_for
@@ -20,9 +21,10 @@ from exchange.classes.rules import Group, Problem, Reading
 from exchange.db import db
 from exchange.errors import DomainError, Invalid, NotFound
 from exchange.schools import access
-from exchange.schools.models import Holder
+from exchange.schools.models import Holder, User
 from exchange.schools.rules import Action, HolderKind
 from exchange.schools.views import clock
+from exchange.web.export import export
 from exchange.web.forms import CopiesField, Form, asked_number, number
 from exchange.web.pages import done, page, text_of
 from exchange.web.unit import outside_unit
@@ -132,6 +134,20 @@ class TableForm(Form):
 # --- pages ---
 
 
+@dataclass(frozen=True)
+class Row:
+    """A school in the table of the district: its class groups and its pupils by grade."""
+
+    school: Holder
+    groups: int
+    pupils: Sequence[int]
+
+    @property
+    def total(self) -> int:
+        """All its pupils."""
+        return sum(self.pupils)
+
+
 @bp.get("/enrolment")
 def former_address() -> AnyResponse:
     """Lead from where this page used to be."""
@@ -143,16 +159,48 @@ def former_address() -> AnyResponse:
 def index() -> Response:
     """Show the class groups of a school year, what they were a year ago, and how it came to this.
 
+    To who may look into every school: the pupils of all of them.
+
     ``?fill=moved`` fills the form with last year's groups, moved up; nothing is stored by that.
     """
-    school = _school(request.args.get("school", type=number))
+    by = access.current()
+    school_id = request.args.get("school", type=number)
     year = _chosen_year()
+    if school_id is None and by.school is None and access.allowed(by, Action.SEE_SHELF):
+        return _overview(by, year)
+    school = _school(school_id)
     stored = services.groups([school.id], year.start)[school.id]
     if request.args.get("fill") == MOVED:
         access.require(access.current(), Action.SET_ENROLMENT, school)
         before = services.groups([school.id], year.start - 1)[school.id]
         return _shown(school, year, stored, rules.moved_up(before, stored), filled=MOVED)
     return _shown(school, year, stored, stored)
+
+
+def _overview(by: User, year: SchoolYear) -> Response:
+    schools = [h for h in access.acting_for(by, Action.SEE_SHELF) if h.kind is HolderKind.SCHOOL]
+    groups = services.groups([school.id for school in schools], year.start)
+    rows = [
+        Row(
+            school,
+            len(groups[school.id]),
+            [sum(g.pupils for g in groups[school.id] if g.grade == grade) for grade in rules.GRADES],
+        )
+        for school in schools
+    ]
+    if format_ := request.args.get("format"):
+        columns = [_("Школа"), _("Классов"), *(str(grade) for grade in rules.GRADES), _("Всего")]
+        lines = [(row.school.short_name, row.groups, *row.pupils, row.total) for row in rows]
+        return export(format_, f"{_('Контингент')} {year.label}", columns, lines)
+    return page(
+        "classes/overview.html",
+        None,
+        rows=rows,
+        grades=rules.GRADES,
+        columns=[sum(column) for column in zip(*(row.pupils for row in rows), strict=True)],
+        year=year,
+        years=_years(_this_year()),
+    )
 
 
 @bp.post("/classes")

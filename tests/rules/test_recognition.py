@@ -540,6 +540,18 @@ def test_real_titles(bench, real) -> None:
 
 
 @needs_files
+def test_real_titles_with_one_book_per_textbook(bench) -> None:
+    shelf = bench.load_list(SHARED / "fpu" / "federal_list.csv", merged=True)
+    assert len(shelf.books) < 3000
+    cases = bench.load_cases(SHARED / "fpu" / "messy_titles.csv", shelf)
+    figures, _ = bench.run(shelf, Recogniser(shelf.books), cases)
+    # Rows that are ambiguous because one appendix names a book twice are not ambiguous here.
+    assert figures["precision_among_right"] >= 0.99
+    assert figures["exact"]["all"]["top1_share"] >= 0.95
+    assert figures["exact"]["all"]["top5_share"] >= 0.99
+
+
+@needs_files
 def test_real_titles_against_a_list_that_lacks_a_third_of_them(bench) -> None:
     shelf = bench.load_list(SHARED / "fpu" / "order_858_edition_119.xlsx")
     cases = bench.load_cases(SHARED / "fpu" / "messy_titles.csv", shelf)
@@ -551,7 +563,7 @@ def test_real_titles_against_a_list_that_lacks_a_third_of_them(bench) -> None:
 
 @needs_files
 def test_real_order_forms(bench, real) -> None:
-    order = [book for book in real.books if real.orders[book.id] == "253"]
+    order = [book for book in real.books if "253" in real.orders[book.id]]
     cases = bench.load_forms(SHARED / "forms", real)
     figures, _ = bench.run(real, Recogniser(order), cases)
     assert figures["rows"] > 600

@@ -109,7 +109,7 @@ def test_who_may_see_and_change(world: World, sign_in: SignIn) -> None:
     assert sign_in(world.methodist).post(url, data={"pupils-1-0": "1"}).status_code == 403
     assert sign_in(world.recipient_director).post("/classes", data={"pupils-1-0": "1"}).status_code == 403
     assert sign_in(world.donor).post(url, data={"pupils-1-0": "1"}).status_code == 404
-    assert sign_in(world.methodist).get("/classes").status_code == 404
+    assert sign_in(world.head).get("/classes").status_code == 404
     assert sign_in(world.methodist).get(f"/classes?school={world.fund.id}").status_code == 404
 
 
@@ -142,3 +142,17 @@ def test_a_file_fills_the_form(world: World, sign_in: SignIn) -> None:
     answer = sign_in(world.deputy).post("/classes/import", data={"file": broken})
     assert answer.status_code == 422
     assert "контингент.pdf" in answer.text
+
+
+def test_the_methodist_sees_all_schools(world: World, sign_in: SignIn, clock: FrozenClock) -> None:
+    put(world, clock, 2026, Group(5, "А", 24), Group(5, "Б", 23), Group(9, "", 8))
+    client = sign_in(world.methodist)
+    text = client.get("/classes").text
+    assert f"/classes?school={world.recipient_school.id}" in text
+    row = re.search(rf"/classes\?school={world.recipient_school.id}.*?</tr>", text, re.S)
+    assert row
+    assert re.findall(r'<td class="num"[^>]*>([^<]*)</td>', row[0]) == [
+        "3", "", "", "", "", "47", "", "", "", "8", "", "", "55"
+    ]  # fmt: skip
+    exported = client.get("/classes?format=csv").data.decode("utf-8-sig")
+    assert f"{world.recipient_school.short_name};3;0;0;0;0;47;0;0;0;8;0;0;55" in exported

@@ -120,11 +120,41 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "not_now",
+        sa.Column("school_id", sa.Integer(), nullable=False),
+        sa.Column("textbook_id", sa.Integer(), nullable=False),
+        sa.Column(
+            "advice",
+            sa.Enum(
+                "ask",
+                "ask_more",
+                "ask_less",
+                "ask_no_more",
+                "give",
+                "give_less",
+                "give_no_more",
+                name="advice",
+                native_enum=False,
+                length=24,
+            ),
+            nullable=False,
+        ),
+        sa.Column("numbers", sa.Text(), nullable=False),
+        sa.Column("by_id", sa.Integer(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["by_id"], ["user_account.id"], name=op.f("fk_not_now_by_id")),
+        sa.ForeignKeyConstraint(["school_id"], ["holder.id"], name=op.f("fk_not_now_school_id")),
+        sa.ForeignKeyConstraint(["textbook_id"], ["textbook.id"], name=op.f("fk_not_now_textbook_id")),
+        sa.PrimaryKeyConstraint("school_id", "textbook_id", "advice", name=op.f("pk_not_now")),
+    )
+    op.create_table(
         "school_reserve",
         sa.Column("school_id", sa.Integer(), nullable=False),
+        sa.Column("reserve_percent", sa.SmallInteger(), nullable=False),
         sa.Column("buffer_percent", sa.SmallInteger(), nullable=False),
         sa.Column("wear_percent", sa.SmallInteger(), nullable=False),
         sa.CheckConstraint("buffer_percent BETWEEN 0 AND 50", name=op.f("ck_school_reserve_buffer")),
+        sa.CheckConstraint("reserve_percent BETWEEN 0 AND 50", name=op.f("ck_school_reserve_reserve")),
         sa.CheckConstraint("wear_percent BETWEEN 0 AND 50", name=op.f("ck_school_reserve_wear")),
         sa.ForeignKeyConstraint(["school_id"], ["holder.id"], name=op.f("fk_school_reserve_school_id")),
         sa.PrimaryKeyConstraint("school_id", name=op.f("pk_school_reserve")),
@@ -269,6 +299,8 @@ def upgrade() -> None:
         sa.Column("applied_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("movement_id", sa.Integer(), nullable=True),
         sa.Column("undo_movement_id", sa.Integer(), nullable=True),
+        sa.Column("written", sa.JSON(), nullable=False),
+        sa.Column("result", sa.JSON(), nullable=False),
         sa.ForeignKeyConstraint(["by_id"], ["user_account.id"], name=op.f("fk_intake_by_id")),
         sa.ForeignKeyConstraint(["district_id"], ["district.id"], name=op.f("fk_intake_district_id")),
         sa.ForeignKeyConstraint(["holder_id"], ["holder.id"], name=op.f("fk_intake_holder_id")),
@@ -326,7 +358,9 @@ def upgrade() -> None:
         sa.Column("intake_id", sa.Integer(), nullable=False),
         sa.Column("sheet", sa.SmallInteger(), nullable=False),
         sa.Column("row", sa.Integer(), nullable=False),
+        sa.Column("item", sa.SmallInteger(), nullable=False),
         sa.Column("cells", sa.JSON(), nullable=False),
+        sa.Column("wording", sa.JSON(), nullable=False),
         sa.Column(
             "outcome",
             sa.Enum(
@@ -335,6 +369,7 @@ def upgrade() -> None:
                 "not_textbook",
                 "not_listed",
                 "error",
+                "skipped",
                 "service",
                 name="outcome",
                 native_enum=False,
@@ -354,7 +389,9 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["intake_id"], ["intake.id"], name=op.f("fk_intake_row_intake_id")),
         sa.ForeignKeyConstraint(["textbook_id"], ["textbook.id"], name=op.f("fk_intake_row_textbook_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_intake_row")),
-        sa.UniqueConstraint("intake_id", "sheet", "row", name=op.f("uq_intake_row_intake_id_sheet_row")),
+        sa.UniqueConstraint(
+            "intake_id", "sheet", "row", "item", name=op.f("uq_intake_row_intake_id_sheet_row_item")
+        ),
     )
     with op.batch_alter_table("intake_row", schema=None) as batch_op:
         batch_op.create_index(
@@ -413,6 +450,7 @@ def downgrade() -> None:
 
     op.drop_table("write_off_act")
     op.drop_table("school_reserve")
+    op.drop_table("not_now")
     with op.batch_alter_table("counting_campaign", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_counting_campaign_district_id_state"))
 
