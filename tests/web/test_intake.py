@@ -73,7 +73,7 @@ def test_a_file_is_read_reviewed_and_written(
     assert "Что понято из столбцов" in shown.text
     assert "подтвердите 3" in shown.text
     summary = librarian.get(f"/intake/{intake.id}/summary")
-    assert "Ждут ответа" in summary.text
+    assert "ждут ответа и записаны не будут" in summary.text
     answer = librarian.post(f"/intake/{intake.id}/apply", data={"_version": str(intake.version)})
     assert answer.status_code == 303
     assert shelf_of(world.donor_school) == {(books["physics"].id, 2023, 1): 25}
