@@ -28,6 +28,7 @@ from exchange.intake import views as intake
 from exchange.matching import views as matching
 from exchange.postings import views as postings
 from exchange.provision import views as provision
+from exchange.reports import views as reports
 from exchange.reserve import views as reserve
 from exchange.schools import views as people
 from exchange.stock import views as stock
@@ -101,6 +102,7 @@ def create_app(settings: Settings | None = None, clock: Clock | None = None) -> 
         transfers,
         matching,
         reserve,
+        reports,
     )
     for feature in features:
         app.register_blueprint(feature.bp)

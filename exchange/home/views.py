@@ -50,6 +50,7 @@ NAVIGATION: Sequence[tuple[str, Sequence[Link]]] = (
             Link("matching.index", "Подбор", Action.MATCH),
             Link("transfers.index", "Передачи", Action.SEE_TRANSFER),
             Link("reserve.index", "Фонд", Action.SEE_DISTRICT),
+            Link("reports.index", "Бумаги", Action.SEE_SHELF),
         ),
     ),
     (
@@ -65,6 +66,7 @@ NAVIGATION: Sequence[tuple[str, Sequence[Link]]] = (
         "Учебный год",
         (
             Link("provision.index", "Обеспеченность", Action.SEE_SHELF),
+            Link("provision.proposals", "Что запросить и предложить", Action.POST_REQUEST),
             Link("classes.index", "Классы", Action.SEE_SHELF),
             Link("approved.index", "Перечень учебников", Action.SEE_SHELF),
         ),

@@ -185,6 +185,7 @@ def _school_page(school: Holder, *, form: Form | None = None, status: int = 200)
             _("Обеспеченность %(school)s", school=school.short_name),
             [_(name) for name in BOOK_HEADER],
             _exported_books(report, chosen),
+            percents=[_(SHARE)],
         )
     by_group = {(row.grade, row.letter) for row in report.rows}
     divided = any(letter for _grade, letter in by_group)
@@ -232,21 +233,29 @@ def _district_page() -> Response:
         if request.args.get("rows") == "books":
             names = {school.id: school.short_name for school in schools.values()}
             header = [_("Школа"), *(_(name) for name in BOOK_HEADER)]
-            return export(format_, name, header, _exported_books(report, chosen, names))
+            return export(format_, name, header, _exported_books(report, chosen, names), percents=[_(SHARE)])
         return export(
-            format_, name, [_("Школа"), *(_(column) for column in SUMS_HEADER)], _exported_sums(lines)
+            format_,
+            name,
+            [_("Школа"), *(_(column) for column in SUMS_HEADER)],
+            _exported_sums(lines),
+            percents=[_(SHARE)],
         )
     return _provision_page(
         report,
         chosen,
         schools=lines,
-        classes=[
-            Line(_("%(grade)s класс", grade=grade), _url(grade=grade), each)
-            for grade, each in sorted(rules.provision_by(report.rows, lambda row: row.grade).items())
-            if each.pupils
-        ],
+        classes=_grade_lines(report.rows),
         title=_("Обеспеченность по школам"),
     )
+
+
+def _grade_lines(rows: Iterable[Provided]) -> list[Line]:
+    return [
+        Line(_("%(grade)s класс", grade=grade), _url(grade=grade), sums)
+        for grade, sums in sorted(rules.provision_by(rows, lambda row: row.grade).items())
+        if sums.pupils
+    ]
 
 
 def _narrowing(chosen: Filter) -> dict[str, Any]:
@@ -299,7 +308,7 @@ def _provision_page(
             for subject in sorted(subjects)
             if subjects[subject].pupils
         ],
-        chart=_chart(schools or classes, f"{title}, {year.label}"),
+        chart=_chart(schools or _grade_lines(rows), f"{title}, {year.label}"),
         books=books[(shown - 1) * PER_PAGE : shown * PER_PAGE],
         total=len(books),
         pages=pages,
@@ -366,6 +375,8 @@ SUMS_HEADER = (
     "Учебников", "Нужно книг", "Есть", "Не хватает", "Лишних", "Непарных", "Обеспеченность",
     "К, без ограничения",
 )  # fmt: skip
+SHARE = "Обеспеченность"
+"""Name of the column that holds shares, in both tables."""
 BOOK_HEADER = (
     "Класс", "Предмет", "Авторы", "Наименование", "Издательство", "Федеральный перечень", "Учеников",
     "Годных комплектов", "Из них можно использовать", "Есть у учеников", "Не хватает", "Лишних", "Непарных",
@@ -437,14 +448,18 @@ def set_reserve() -> Response:
 # --- next year ---
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Lack:
-    """A shortage as it is shown: ``reasons`` are words and copies."""
+    """A shortage as it is shown."""
 
     book: Any
     school: str
     shortage: Shortage
-    reasons: Sequence[tuple[str, int]]
+
+    @property
+    def reasons(self) -> list[tuple[str, int]]:
+        """Why, in words, and how many sets each reason adds."""
+        return [(_(_reason_name(why, copies)), copies) for why, copies in self.shortage.reasons.items()]
 
 
 def _next_year() -> Response:
@@ -459,7 +474,6 @@ def _next_year() -> Response:
             book=forecast.books[each.textbook_id],
             school=schools[each.school_id].short_name,
             shortage=each,
-            reasons=[(_(_reason_name(why, copies)), copies) for why, copies in each.reasons.items()],
         )
         for each in forecast.shortages
         if subject in ("", each.subject)

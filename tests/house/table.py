@@ -366,6 +366,11 @@ ROUTES: tuple[Route, ...] = (
     Route("reserve.write_off", "POST", own=OFFICES, thing="textbook", shared=True),
     Route("reserve.move", own=OFFICES, thing="textbook", shared=True),
     Route("reserve.move", "POST", own=OFFICES, thing="textbook", shared=True),
+    # --- papers
+    Route("reports.index", own=f"{HAS_SCHOOL} {SEES_SCHOOLS} outsider"),
+    Route("reports.surplus", **SHELF, thing="school in query"),
+    Route("reports.missing", **SHELF, thing="school in query"),
+    Route("reports.consolidated", own=f"{SEES_SCHOOLS} outsider"),
     # --- plans of the matching service
     Route("matching.index", own=OFFICES),
     Route("matching.create", "POST", own=OFFICES),

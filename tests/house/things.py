@@ -25,7 +25,7 @@ from exchange.schools import services as schools
 from exchange.schools.models import District, Holder, User
 from exchange.schools.rules import Role
 from exchange.transfers.rules import Kind, State
-from tests import factories, intake_world, postings_world, transfers_world
+from tests import factories, fund_world, intake_world, postings_world, transfers_world
 from tests.factories import World
 from tests.house.table import Parameters
 from tests.transfers_world import Deal
@@ -215,7 +215,10 @@ def _lists(name: str) -> Maker:
 
 def _textbook(scene: Scene) -> Variants:
     with unit_of_work():
-        return {"own": {"textbook_id": _deal(scene, scene.giving).textbook.id}}
+        textbook = _deal(scene, scene.giving).textbook
+    # The fund has it, so that its lists are not empty.
+    fund_world.stock_fund(scene.giving, textbook, {1: 3}, clock=scene.clock)
+    return {"own": {"textbook_id": textbook.id}}
 
 
 def _for_own_textbook(name: str) -> Maker:
