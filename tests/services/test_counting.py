@@ -452,6 +452,27 @@ def test_more_losses_than_an_act_has_lines_do_not_stop_a_count(
     assert [(each.reason, each.copies) for each in found] == [(WriteOffReason.LOST, 1)]
 
 
+def test_a_long_count_is_confirmed_in_as_many_questions_as_a_shorter_one(
+    world: World, clock: FrozenClock, campaign: CountingCampaign
+) -> None:
+    asked = []
+    for number in (120, 160):
+        sheet = begin(world, clock, campaign)
+        for place in range(number):
+            edition = on_shelf(world, clock, 5, f"К{number}-{place}")
+            tap(sheet, edition, 6 if place % 2 else 4, by=world.donor, clock=clock)
+        with unit_of_work():
+            services.decide_all(sheet.id, Decision.LOST, by=world.donor, clock=clock)
+        with count_queries() as queries:
+            confirm(sheet, world, clock)
+        asked.append(sum(not each.startswith("INSERT") for each in queries))
+        with unit_of_work():
+            services.close_campaign(campaign.id, seen=None, by=world.methodist, clock=clock)
+        campaign = open_campaign(world, clock)
+    assert asked[1] <= asked[0]
+    assert not ledger.verify()
+
+
 def test_copies_in_the_draft_act_for_another_reason_are_named(
     world: World, clock: FrozenClock, sheet: CountSheet
 ) -> None:
