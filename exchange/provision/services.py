@@ -644,6 +644,8 @@ def carry_out(*, school: Holder, keys: Collection[str], expires_on: date, by: Us
     Raises ``Stale`` when that is nothing.
     """
     access.require_private(by, Action.SEE_SHELF, school)
+    # Whoever presses the button at the same moment sees what is posted here, and does not post it again.
+    db.session.execute(sa.select(Holder.id).where(Holder.id == school.id).with_for_update(key_share=True))
     today = clock.today(school.district.timezone)
     present = {each.key: each for each in proposals(school, on=today, by=by).proposals}
     rules.check_same(keys, present)
