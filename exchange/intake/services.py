@@ -103,6 +103,15 @@ def upload_path(folder: Path, run_id: int) -> Path:
     return folder / f"intake-{run_id}"
 
 
+def clear_uploads(folder: Path, *, clock: Clock) -> None:
+    """Remove the content of files whose reading died with the server: nobody will read it any more."""
+    kept = {int(number): path for path in folder.glob("intake-*") if (number := path.name[7:]).isdecimal()}
+    found = db.session.scalars(sa.select(runs.Run).where(runs.Run.id.in_(kept))) if kept else ()
+    for run in found:
+        if not run.is_live or runs.lost(run, clock=clock):
+            kept[run.id].unlink(missing_ok=True)
+
+
 def read_upload(run: runs.Run, progress: Progress, *, folder: Path, clock: Clock) -> dict[str, Any]:
     """Read a file, understand its rows and keep them: the work of a run."""
     path, given = upload_path(folder, run.id), dict(run.input)

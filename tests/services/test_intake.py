@@ -624,7 +624,8 @@ def test_rows_without_a_single_letter_are_answered_one_by_one(
     intake = load(content=workbook(rows))
     first, second = (row.id for row in rows_of(intake) if row.wording and not row.group_key)
     for row_id, book in ((first, "physics"), (second, "geometry")):
-        in_unit(lambda: services.choose(row_id, books[book].id, by=world.donor, clock=clock))
+        with unit_of_work():
+            services.choose(row_id, books[book].id, by=world.donor, clock=clock)
     assert recognition.aliases_of(world.donor_school) == {}
     in_unit(lambda: services.take_back(first, by=world.donor))
     assert {row.id: row.textbook_id for row in rows_of(intake) if row.id in (first, second)} == {
