@@ -439,9 +439,11 @@ COLUMNS = (
 
 def _exported(intake: Intake, format_: str) -> Response:
     numbers = services.tallies(intake)
-    rows = _shown(services.rows_of(intake, _chosen_outcome(numbers)), intake)
+    # Read once: between two readings somebody may answer a row.
+    found = services.rows_of(intake, _chosen_outcome(numbers))
+    rows = _shown(found, intake)
     sheets = services.columns_of(intake)
-    places = {row.id: row for row in services.rows_of(intake, _chosen_outcome(numbers))}
+    places = {row.id: row for row in found}
     return export(
         format_,
         _("сверка файла"),

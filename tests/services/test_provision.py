@@ -204,6 +204,26 @@ def test_small_counts_are_for_the_school_and_the_methodist(world: World, clock: 
     assert services.forecast(schools=[school], this_year=YEAR, on=TODAY, by=world.accountant).shortages == []
 
 
+def test_a_small_shortage_of_next_year_is_for_the_school_and_the_methodist(
+    world: World, clock: FrozenClock
+) -> None:
+    special = make_textbook("Чтение", subject="Чтение", special_needs=True)
+    school = world.donor_school
+    put_on_shelf(school, special, 20, by=world.donor, clock=clock)
+    for year in (2026, 2027):
+        choose(school, [(1, "", special, 20)], clock, year)
+        groups(school, {(1, ""): 20}, year)
+    with unit_of_work():
+        stock.set_reserve(school=school, reserve=Reserve(wear_percent=5), by=world.donor, clock=clock)
+
+    def seen_by(by: User) -> tuple[list[int], int]:
+        found = services.forecast(schools=[school], this_year=YEAR, on=TODAY, by=by)
+        return [short.missing for short in found.shortages], found.hidden
+
+    assert seen_by(world.donor) == seen_by(world.methodist) == ([1], 0)
+    assert seen_by(world.accountant) == ([], 1)
+
+
 def test_as_many_queries_for_three_schools_as_for_one(world: World, clock: FrozenClock) -> None:
     book = make_textbook()
     schools = [world.donor_school, world.recipient_school, world.stranger_school]
