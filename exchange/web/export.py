@@ -5,93 +5,284 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Sequence
-from datetime import date
+import re
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from enum import Enum
 from typing import Any
 from urllib.parse import quote
 
 from flask import Response, abort
+from flask_babel import gettext as _
 from openpyxl import Workbook
-from openpyxl.cell import WriteOnlyCell
-from openpyxl.styles import Alignment, Font
+from openpyxl.cell import Cell
+from openpyxl.styles import Alignment, Border, Font, PatternFill, Side
 from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.worksheet import Worksheet
 
 from exchange.web.formats import format_date
 
 FORMATS = ("xlsx", "csv", "json")
-WIDEST = 60
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+LONGEST_TEXT = 32_767
+"""Characters Excel keeps in a cell, each of two bytes."""
+LONGEST_SHEET_NAME = 31
+LONGEST_FILE_NAME = 120
+NARROWEST, WIDEST = 6, 48
+"""Widths of columns, in characters; longer texts are wrapped."""
+
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+_NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+_NOT_IN_SHEET_NAME = re.compile(r"[\[\]:*?/\\\x00-\x1f]")
+_NOT_IN_FILE_NAME = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
+_DEVICES = re.compile(r"(CON|PRN|AUX|NUL|COM\d|LPT\d)(\..*)?", re.IGNORECASE)
+
+_DATE, _MOMENT, _SHARE = "DD.MM.YYYY", "DD.MM.YYYY HH:MM", "0.0%"
+_LINE = Side(style="thin", color="9AA5B1")
+_BOX = Border(left=_LINE, right=_LINE, top=_LINE, bottom=_LINE)
+_HEADER_FILL = PatternFill("solid", fgColor="E4EAF1")
+_BOLD, _TITLE = Font(bold=True), Font(bold=True, size=14)
+_HEADER = Alignment(wrap_text=True, vertical="center", horizontal="center")
+_WRAPPED = Alignment(wrap_text=True, vertical="top")
 
 
-def export(format_: str, name: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Response:
+@dataclass(frozen=True)
+class Table:
+    """Rows under columns, and what a printed sheet has around them.
+
+    ``title`` and ``above`` stand over the header, ``below`` under the last row; ``total`` is a row of sums
+    that is neither filtered nor sorted with the others. ``percents`` names the columns whose numbers are
+    shares, 1 for the whole. ``wide`` names columns that stay wide though nothing is in them: a person
+    writes there by hand.
+    """
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+    title: str = ""
+    above: Sequence[str] = ()
+    below: Sequence[str] = ()
+    total: Sequence[Any] = ()
+    percents: Collection[str] = ()
+    wide: Collection[str] = ()
+
+    @property
+    def head(self) -> list[str]:
+        """The lines over the header, with a blank one between."""
+        lines = [line for line in (self.title, *self.above) if line]
+        return [*lines, ""] if lines else []
+
+
+def export(
+    format_: str, name: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], **around: Any
+) -> Response:
     """Return ``rows`` under ``columns`` as a download called ``name``; 404 for an unknown format.
 
-    Text of users never becomes a formula: XLSX cells are typed as text, CSV cells get a leading apostrophe.
+    Text never becomes a formula: XLSX cells are typed as text, CSV cells get a leading apostrophe. ``around``
+    are the further fields of ``Table``; the lines over and under the table are for XLSX only, so that a CSV
+    stays a plain table.
     """
     if format_ not in FORMATS:
         abort(404)
-    make = {"csv": _csv, "xlsx": _xlsx, "json": _json}[format_]
-    content, kind = make(columns, rows)
+    table = Table([str(column) for column in columns], [list(row) for row in rows], **around)
+    if format_ == "csv":
+        content, kind = _csv(table), "text/csv"
+    elif format_ == "xlsx":
+        content = workbook(table, name)
+        kind = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+    else:
+        content, kind = _json(table), "application/json"
     response = Response(content, mimetype=kind)
-    response.headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(f'{name}.{format_}')}"
+    file = file_name(f"{name}.{format_}")
+    response.headers["Content-Disposition"] = (
+        f"attachment; filename=\"export.{format_}\"; filename*=UTF-8''{quote(file)}"
+    )
     return response
 
 
-def _csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> tuple[bytes, str]:
+def file_name(name: str) -> str:
+    """Return a name that Windows takes for a file, its extension kept."""
+    stem, dot, extension = name.rpartition(".")
+    if not dot:
+        stem, extension = name, ""
+    stem = " ".join(_NOT_IN_FILE_NAME.sub("-", stem).split())[:LONGEST_FILE_NAME].strip(" .")
+    if not stem or _DEVICES.fullmatch(stem):
+        stem = f"_{stem}"
+    return f"{stem}{dot}{extension}"
+
+
+def sheet_name(name: str) -> str:
+    """Return a name that Excel takes for a sheet: at most 31 characters, none of them reserved."""
+    kept = " ".join(_NOT_IN_SHEET_NAME.sub(" ", plain(name)).split())[:LONGEST_SHEET_NAME].strip(" '")
+    return "Лист1" if kept.casefold() in {"", "history"} else kept
+
+
+def plain(text: str) -> str:
+    """Return a text that a cell can hold: without characters XML forbids, cut to what Excel keeps."""
+    text = _NOT_IN_XML.sub("", text.replace("\r\n", "\n"))
+    if len(text) * 2 <= LONGEST_TEXT:
+        return text
+    return text.encode("utf-16-le")[: LONGEST_TEXT * 2].decode("utf-16-le", "ignore")
+
+
+def _value(value: Any) -> Any:
+    """Return what a cell holds: a number, a day, a moment without its zone, a text, or nothing."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, bool):
+        return _("да") if value else _("нет")
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=None, microsecond=0)
+    if isinstance(value, date | int | float | Decimal) and not isinstance(value, Enum):
+        return value
+    return plain(str(value))
+
+
+def _json(table: Table) -> bytes:
+    rows = [*table.rows, *([table.total] if table.total else [])]
+    records = [dict(zip(table.columns, row, strict=True)) for row in rows]
+    return json.dumps(records, ensure_ascii=False, default=str).encode()
+
+
+# --- CSV ---
+
+
+def _csv(table: Table) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, delimiter=";")
-    writer.writerow(columns)
-    writer.writerows([_csv_cell(value) for value in row] for row in rows)
+    for row in (table.columns, *table.rows, *([table.total] if table.total else [])):
+        writer.writerow([_csv_cell(value) for value in row])
     # Excel takes a file for UTF-8 only when it begins with the mark.
-    return text.getvalue().encode("utf-8-sig"), "text/csv"
+    return text.getvalue().encode("utf-8-sig")
 
 
 def _csv_cell(value: Any) -> Any:
+    value = _value(value)
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return f"'{value}" if value.lstrip(" ").startswith(_FORMULA_STARTS) else value
+    if isinstance(value, datetime):
+        return f"{value:%d.%m.%Y %H:%M}"
     if isinstance(value, date):
         return format_date(value)
-    if isinstance(value, float):
-        return str(value).replace(".", ",")
-    if isinstance(value, str) and value.startswith(_FORMULA_STARTS):
-        return f"'{value}"
-    return "" if value is None else value
+    return str(value).replace(".", ",")
 
 
-def _xlsx(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> tuple[bytes, str]:
-    body = [list(row) for row in rows]
+# --- XLSX ---
+
+
+def workbook(table: Table, name: str) -> bytes:
+    """Return a workbook of one sheet, ready to be filtered and printed, for Excel 2010 and LibreOffice."""
     book = Workbook(write_only=True)
-    sheet = book.create_sheet("Лист1")
-    for index, column in enumerate(columns):
-        longest = max([len(column), *(len(str(row[index] or "")) for row in body)])
-        sheet.column_dimensions[get_column_letter(index + 1)].width = min(longest, WIDEST) + 2
-    sheet.freeze_panes = "A2"
-    sheet.auto_filter.ref = f"A1:{get_column_letter(len(columns))}{len(body) + 1}"
+    sheet = book.create_sheet(sheet_name(name))
+    header = len(table.head) + 1
+    last = header + len(table.rows)
+    bottom = last + bool(table.total) + (len(table.below) + 1 if table.below else 0)
+    edge = get_column_letter(len(table.columns))
+    body = [[_value(value) for value in row] for row in table.rows]
+    _set_widths(sheet, table, body)
+    sheet.freeze_panes = f"A{header + 1}"
+    sheet.auto_filter.ref = f"A{header}:{edge}{last}"
+    _set_page(sheet, header=header, area=f"A1:{edge}{bottom}")
+    pen = _Pen(sheet)
+    for index, line in enumerate(table.head):
+        sheet.append([pen.line(line, font=_TITLE if table.title and index == 0 else None)])
+    sheet.append([pen.heading(column) for column in table.columns])
+    shares = [column in table.percents for column in table.columns]
+    for row in body:
+        sheet.append([pen.cell(*each) for each in zip(row, shares, strict=True)])
+    if table.total:
+        total = [_value(value) for value in table.total]
+        sheet.append([pen.cell(*each, bold=True) for each in zip(total, shares, strict=True)])
+    if table.below:
+        sheet.append([])
+    for line in table.below:
+        sheet.append([pen.line(line)])
+    file = io.BytesIO()
+    book.save(file)
+    return file.getvalue()
+
+
+def _set_widths(sheet: Any, table: Table, body: Sequence[Sequence[Any]]) -> None:
+    for index, column in enumerate(table.columns):
+        longest = max((_length(row[index]) for row in body), default=0)
+        # A heading is wrapped between its words, so its longest word counts.
+        heading = max(map(len, column.split()), default=0) + 3
+        width = max(NARROWEST, heading, min(longest + 2, WIDEST), 14 if column in table.wide else 0)
+        sheet.column_dimensions[get_column_letter(index + 1)].width = width
+
+
+def _length(value: Any) -> int:
+    if value is None:
+        return 0
+    if isinstance(value, str):
+        return max(map(len, value.split("\n")))
+    if isinstance(value, datetime):
+        return 16
+    if isinstance(value, date):
+        return 10
+    return min(len(str(value)), 12)
+
+
+def _set_page(sheet: Any, *, header: int, area: str) -> None:
     sheet.page_setup.orientation = "landscape"
     sheet.page_setup.paperSize = Worksheet.PAPERSIZE_A4
     sheet.page_setup.fitToWidth = 1
     sheet.page_setup.fitToHeight = 0
     sheet.sheet_properties.pageSetUpPr.fitToPage = True
-    sheet.print_title_rows = "1:1"
-    sheet.append([_xlsx_cell(sheet, column, bold=True) for column in columns])
-    for row in body:
-        sheet.append([_xlsx_cell(sheet, value) for value in row])
-    file = io.BytesIO()
-    book.save(file)
-    return file.getvalue(), "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+    sheet.page_margins.left = sheet.page_margins.right = 0.4
+    sheet.page_margins.top, sheet.page_margins.bottom = 0.5, 0.7
+    sheet.print_title_rows = f"{header}:{header}"
+    sheet.print_area = area
+    # &P and &N are the page and the number of pages.
+    sheet.oddFooter.right.text = _("Страница %(number)s из %(count)s", number="&P", count="&N")
 
 
-def _xlsx_cell(sheet: Any, value: Any, *, bold: bool = False) -> WriteOnlyCell:
-    cell = WriteOnlyCell(sheet, value=value)
-    if isinstance(value, str):
+class _Pen:
+    """Makes the cells of a sheet. Each look is put together once: thousands of cells share it."""
+
+    def __init__(self, sheet: Any) -> None:
+        self._sheet = sheet
+        self._looks: dict[tuple[str, bool, bool], Any] = {}
+
+    def line(self, text: str, *, font: Font | None = None) -> Cell:
+        """Return a line over or under the table, as long as it wants to be."""
+        cell = Cell(self._sheet, row=1, column=1, value=plain(text))
         cell.data_type = "s"
-        cell.alignment = Alignment(wrap_text=True, vertical="top")
-    elif isinstance(value, date):
-        cell.number_format = "DD.MM.YYYY"
-    if bold:
-        cell.font = Font(bold=True)
-    return cell
+        if font is not None:
+            cell.font = font
+        return cell
 
+    def heading(self, text: str) -> Cell:
+        """Return the heading of a column."""
+        cell = self.line(text, font=_BOLD)
+        cell.alignment, cell.fill, cell.border = _HEADER, _HEADER_FILL, _BOX
+        return cell
 
-def _json(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> tuple[bytes, str]:
-    records = [dict(zip(columns, row, strict=True)) for row in rows]
-    return json.dumps(records, ensure_ascii=False, default=str).encode(), "application/json"
+    def cell(self, value: Any, share: bool, *, bold: bool = False) -> Cell:
+        """Return a cell of the table; ``share``: a number is a share, 1 for the whole."""
+        is_text = isinstance(value, str)
+        if is_text:
+            number_format, quoted = "General", value.startswith(_FORMULA_STARTS)
+        elif isinstance(value, date):
+            number_format, quoted = _MOMENT if isinstance(value, datetime) else _DATE, False
+        else:
+            number_format, quoted = _SHARE if share else "General", False
+        look = (number_format, quoted, bold)
+        if look not in self._looks:
+            self._looks[look] = self._look(*look)
+        cell = Cell(self._sheet, row=1, column=1, value=value, style_array=self._looks[look])
+        # A text that begins like a formula has been taken for one.
+        cell.data_type = "s" if is_text else cell.data_type
+        cell.number_format = number_format
+        return cell
+
+    def _look(self, number_format: str, quoted: bool, bold: bool) -> Any:
+        cell = Cell(self._sheet, row=1, column=1)
+        cell.alignment, cell.border, cell.number_format = _WRAPPED, _BOX, number_format
+        # Otherwise Excel makes it a formula as soon as somebody edits the cell.
+        cell.quotePrefix = quoted
+        if bold:
+            cell.font = _BOLD
+        return cell._style
