@@ -24,6 +24,7 @@ from exchange.db import db, init_db
 from exchange.home import views as home
 from exchange.matching import views as matching
 from exchange.postings import views as postings
+from exchange.reports import views as reports
 from exchange.reserve import views as reserve
 from exchange.schools import views as people
 from exchange.stock import views as stock
@@ -81,7 +82,9 @@ def create_app(settings: Settings | None = None, clock: Clock | None = None) -> 
     transfers.init_transfers(app)
     matching.init_matching(app)
     home.init_book_panels(app)
-    for feature in (home, people, catalog, classes, approved, stock, postings, transfers, matching, reserve):
+    for feature in (
+        home, people, catalog, classes, approved, stock, postings, transfers, matching, reserve, reports,
+    ):  # fmt: skip
         app.register_blueprint(feature.bp)
     app.register_blueprint(catalog.lists_bp)
     init_cli(app)

@@ -239,7 +239,7 @@ def _exported_report(format_: str, found: rules.Report, period: Period) -> Respo
 
     rows = [row(subject, turnover) for subject, turnover in found.subjects.items()]
     name = _("Отчёт ОРФ %(first)s–%(last)s", first=f"{period.first:%d.%m.%Y}", last=f"{period.last:%d.%m.%Y}")
-    return export(format_, name, columns, [*rows, row(_("Всего"), found.total)])
+    return export(format_, name, columns, rows, total=row(_("Всего"), found.total))
 
 
 # --- one textbook ---

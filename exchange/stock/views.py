@@ -237,10 +237,11 @@ def _shelf_page(
 
 
 EXPORT_COLUMNS = (
-    "Предмет", "Авторы", "Наименование", "Класс", "Издательство", "Год издания", "Часть", "На полке, своих",
-    "На полке, чужих", "Отдано на время", "В пути", "Обещано", "Выставлено", "К списанию", "Состояние",
-    "Федеральный перечень", "Можно до", "Учеников", "Комплектов", "Непарных", "Не хватает", "Излишек",
+    "Предмет", "Авторы", "Наименование", "Класс", "Издательство", "Год издания", "Часть", "Своих экз.",
+    "Чужих экз.", "Отдано на время", "В пути", "Обещано", "Выставлено", "К списанию", "Состояние",
+    "Федеральный перечень", "Можно до", "Учеников", "Комплектов", "Непарных", "Не хватает", "Излишек", "Код",
 )  # fmt: skip
+"""«Код» names the row for an import: own and worn copies may be edited, and the file be brought back."""
 
 
 def _exported(books: Iterable[ShelfBook]) -> Iterable[Sequence[Any]]:
@@ -273,6 +274,7 @@ def _exported(books: Iterable[ShelfBook]) -> Iterable[Sequence[Any]]:
                 book.verdict.word,
                 book.verdict.until,
                 *(whole if index == 0 else (None,) * len(whole)),
+                f"{book.id}-{edition.year}-{edition.part}",
             )
 
 
@@ -568,7 +570,11 @@ def _school_provision(school: Holder) -> Response:
     report = services.provision(schools=[school], school_year=year, on=_judged_on(year))
     if format_ := request.args.get("format"):
         return export(
-            format_, f"Обеспеченность {school.short_name}", PROVISION_COLUMNS, _exported_rows(report)
+            format_,
+            f"Обеспеченность {school.short_name}",
+            PROVISION_COLUMNS,
+            _exported_rows(report),
+            percents=["Обеспеченность"],
         )
     return _provision_page(report, school=school, schools=[], title=_("Обеспеченность по классам"))
 
@@ -601,6 +607,7 @@ def _district_provision() -> Response:
                 for line in lines
                 for each in (line.sums,)
             ),
+            percents=["Обеспеченность"],
         )
     return _provision_page(report, school=None, schools=lines, title=_("Обеспеченность по школам"))
 

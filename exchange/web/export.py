@@ -82,9 +82,13 @@ def export(
     are the further fields of ``Table``; the lines over and under the table are for XLSX only, so that a CSV
     stays a plain table.
     """
+    return download(format_, name, Table(columns, [list(row) for row in rows], **around))
+
+
+def download(format_: str, name: str, table: Table) -> Response:
+    """Return a table as a download called ``name``; 404 for an unknown format."""
     if format_ not in FORMATS:
         abort(404)
-    table = Table([str(column) for column in columns], [list(row) for row in rows], **around)
     if format_ == "csv":
         content, kind = _csv(table), "text/csv"
     elif format_ == "xlsx":
@@ -93,9 +97,10 @@ def export(
     else:
         content, kind = _json(table), "application/json"
     response = Response(content, mimetype=kind)
-    file = file_name(f"{name}.{format_}")
+    file = quote(file_name(f"{name}.{format_}"))
+    # Old clients know only the first name.
     response.headers["Content-Disposition"] = (
-        f"attachment; filename=\"export.{format_}\"; filename*=UTF-8''{quote(file)}"
+        f"attachment; filename=\"export.{format_}\"; filename*=UTF-8''{file}"
     )
     return response
 

@@ -288,4 +288,9 @@ ROUTES: tuple[Route, ...] = (
     Route("matching.publish", "POST", own=METHODIST, thing="plan"),
     Route("matching.discard", "POST", own=METHODIST, thing="plan"),
     Route("matching.mark", "POST", own=METHODIST, thing="plan line"),
+    # --- papers of the exchange
+    Route("reports.index"),
+    Route("reports.surplus", **SHELF, thing="school in query"),
+    Route("reports.missing", **SHELF, thing="school in query"),
+    Route("reports.consolidated", own=f"{SEES_SCHOOLS} outsider"),
 )
