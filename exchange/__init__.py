@@ -20,10 +20,13 @@ from exchange.classes import views as classes
 from exchange.cli import init_cli
 from exchange.clock import Clock, SystemClock
 from exchange.config import Settings
+from exchange.counting import views as counting
 from exchange.db import db, init_db
+from exchange.disposals import views as disposals
 from exchange.home import views as home
 from exchange.matching import views as matching
 from exchange.postings import views as postings
+from exchange.provision import views as provision
 from exchange.reports import views as reports
 from exchange.reserve import views as reserve
 from exchange.schools import views as people
@@ -82,9 +85,23 @@ def create_app(settings: Settings | None = None, clock: Clock | None = None) -> 
     transfers.init_transfers(app)
     matching.init_matching(app)
     home.init_book_panels(app)
-    for feature in (
-        home, people, catalog, classes, approved, stock, postings, transfers, matching, reserve, reports,
-    ):  # fmt: skip
+    features = (
+        home,
+        people,
+        catalog,
+        classes,
+        approved,
+        stock,
+        disposals,
+        counting,
+        postings,
+        provision,
+        transfers,
+        matching,
+        reserve,
+        reports,
+    )
+    for feature in features:
         app.register_blueprint(feature.bp)
     app.register_blueprint(catalog.lists_bp)
     init_cli(app)

@@ -25,7 +25,11 @@ from exchange.db import db, in_unit, sqlite_module
 from exchange.demo import season
 from exchange.demo.district import PASSWORD as DEMO_PASSWORD
 from exchange.errors import DomainError
+from exchange.matching.rules import Result
 from exchange.postings import services as postings
+from exchange.regions import services as regions
+from exchange.regions.importer import read_report
+from exchange.regions.rules import Report, sums_of
 from exchange.reserve import services as reserve
 from exchange.schools import services as schools
 from exchange.schools.models import District, User
@@ -91,6 +95,85 @@ def make_demo() -> None:
     password_hash = schools.hash_password(DEMO_PASSWORD)
     made = season.play(clock().now(), password_hash)
     click.echo(f"Готово: {made.name}. Пароль у всех: {DEMO_PASSWORD}")
+
+
+@group.command("region")
+@click.argument(
+    "files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
+@click.option("--load", "name", help="Make a district of this name of the reports, to look around in.")
+@click.option("--login", default="region", show_default=True, help="Login of its methodist.")
+@click.option("--timezone", default="Asia/Krasnoyarsk", show_default=True, help="IANA time zone.")
+@click.option("--password", envvar="EXCHANGE_REGION_PASSWORD", help="Password of its methodist; asked for.")
+def region(
+    files: tuple[Path, ...], name: str | None, login: str, timezone: str, password: str | None
+) -> None:
+    """Read regional provision reports and try an exchange between their districts."""
+    try:
+        reports = []
+        for path in files:
+            with path.open("rb") as file:
+                reports.append(read_report(file, path.name))
+        for report in reports:
+            _tell_report(report)
+        found = regions.recognise(reports)
+        _tell_recognised(found)
+        _tell_exchange(regions.tried(found.stocks, clock=clock()))
+        if name is None:
+            return
+        asked = password or click.prompt("Пароль методиста", hide_input=True, confirmation_prompt=True)
+        password_hash = schools.hash_password(asked)
+        printed = max((report.day for report in reports if report.day), default=clock().now().date()).year
+        made = in_unit(
+            lambda: (
+                regions.load(
+                    found.stocks,
+                    name=name,
+                    login=login,
+                    password_hash=password_hash,
+                    timezone=timezone,
+                    printed=printed,
+                    source=f"сводный отчёт: {', '.join(report.file for report in reports)}"[:500],
+                    clock=clock(),
+                ).name
+            )
+        )
+    except DomainError as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(f"Готово: {made}. Год издания в отчётах не указан, записан {printed}. Войдите как «{login}».")
+
+
+def _tell_report(report: Report) -> None:
+    sums = sums_of(report.holdings)
+    electronic = sum(each.electronic for each in report.holdings)
+    disagree = sum(not each.agrees for each in report.holdings)
+    day = f" на {report.day:%d.%m.%Y}" if report.day else ""
+    click.echo(f"{report.file}: {report.region or 'регион не назван'}{day}")
+    click.echo(
+        f"  строк с учебниками {len(report.holdings)} (из них электронных {electronic}), заголовков "
+        f"{report.headings}, итогов {report.totals}, не понято {len(report.left_aside)}"
+    )
+    if disagree:
+        click.echo(f"  «К» не сходится с числами в строках: {disagree}")
+    click.echo(
+        f"  в наличии {sums.stock}, учащихся {sums.pupils}, не хватает {sums.missing}, лишних {sums.surplus}"
+    )
+    if sums.coverage is not None and sums.mean_ratio is not None:
+        click.echo(f"  обеспеченность {sums.coverage:.1%}; средний «К» отчёта {sums.mean_ratio:.2f}")
+
+
+def _tell_recognised(found: regions.Recognised) -> None:
+    click.echo(f"Распознано строк: {found.sure}; осталось вопросов: {len(found.unclear)}. Например:")
+    for holding in found.unclear[:5]:
+        click.echo(f"  {holding.title}")
+
+
+def _tell_exchange(result: Result) -> None:
+    wanted = sum(asked for _, _, asked in result.covered)
+    click.echo(
+        f"Обмен между ними закрыл бы {result.figures.sets} из {wanted} недостающих: перевозок "
+        f"{result.figures.trips}. Сроки использования и дороги не учтены."
+    )
 
 
 @group.command("password")

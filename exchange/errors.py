@@ -5,6 +5,8 @@ A message is a Russian msgid with ``%(name)s`` parameters; the web layer transla
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class DomainError(Exception):
     """A request that the rules refuse; nothing has been stored.
@@ -29,6 +31,17 @@ class Invalid(DomainError):
     def __init__(self, message: str, /, *, field: str | None = None, **parameters: object) -> None:
         super().__init__(message, **parameters)
         self.field = field
+
+
+class Refusals(Invalid):
+    """Several lines of one request refused, each with its own reason; nothing has been stored.
+
+    ``lines``: the refusals by what the caller knows its lines by.
+    """
+
+    def __init__(self, lines: Mapping[int, DomainError]) -> None:
+        super().__init__("Записать нельзя: исправьте отмеченные строки. Ничего не изменено.")
+        self.lines = dict(lines)
 
 
 class Forbidden(DomainError):

@@ -52,6 +52,90 @@
     }
   });
 
+  // Counting with the thumb: a tap changes the number at once. What is sent is the number itself, one request
+  // at a time and again until it is answered; the server compares it with what this page last saw.
+  var PAUSE = 600;
+  var AGAIN = 4000;
+  var counts = {};
+  document.documentElement.classList.add("scripted");
+
+  function countOf(form) {
+    counts[form.id] = counts[form.id] || { sent: null, timer: 0, pressed: false };
+    return counts[form.id];
+  }
+  function sendLater(form, wait) {
+    var count = countOf(form);
+    var id = form.id;
+    form.classList.add("sending");
+    window.clearTimeout(count.timer);
+    count.timer = window.setTimeout(function () {
+      var there = document.getElementById(id);
+      if (there) { there.requestSubmit(); }
+    }, wait);
+  }
+  function step(button) {
+    var form = button.form;
+    var field = form.elements.counted;
+    var number = parseInt(field.value, 10) || 0;
+    field.value = button.value.charAt(0) === "=" ? button.value.slice(1) : Math.max(0, number + Number(button.value));
+    if (countOf(form).sent === null) { sendLater(form, PAUSE); }
+  }
+  document.addEventListener("click", function (event) {
+    var button = event.target.closest("[data-tap] [data-step]");
+    if (button && window.htmx) {
+      event.preventDefault();
+      step(button);
+    }
+  });
+  document.addEventListener("change", function (event) {
+    var form = event.target.form;
+    if (form && form.matches("[data-tap]") && countOf(form).sent === null) { sendLater(form, PAUSE); }
+  });
+  ["pointerdown", "pointerup", "pointercancel"].forEach(function (name) {
+    document.addEventListener(name, function (event) {
+      var form = event.target.closest ? event.target.closest("[data-tap]") : null;
+      if (form) { countOf(form).pressed = name === "pointerdown"; }
+    });
+  });
+  document.addEventListener("htmx:configRequest", function (event) {
+    var form = event.detail.elt;
+    if (!form.matches("form[data-tap]")) { return; }
+    var count = countOf(form);
+    window.clearTimeout(count.timer);
+    // Until it is answered the same number goes again, whatever has been tapped since.
+    if (count.sent === null) { count.sent = form.elements.counted.value; }
+    event.detail.parameters.counted = count.sent;
+    // The button is in the number already; htmx sends the one that was pressed last all the same.
+    delete event.detail.parameters.step;
+  });
+  document.addEventListener("htmx:beforeSwap", function (event) {
+    var form = event.detail.target;
+    if (!form || !form.matches("form[data-tap]") || event.detail.requestConfig.elt !== form) { return; }
+    var count = countOf(form);
+    var more = form.elements.counted.value !== count.sent;
+    count.sent = null;
+    if (event.detail.xhr.status !== 200 || !(more || count.pressed)) { return; }
+    // The thumb is still at work: the card stays under it, and only learns what the server knows now.
+    var fresh = new DOMParser().parseFromString(event.detail.xhr.responseText, "text/html").getElementById(form.id);
+    if (!fresh) { return; }
+    event.detail.shouldSwap = false;
+    Array.prototype.forEach.call(fresh.querySelectorAll("input[type=hidden]"), function (input) {
+      if (form.elements[input.name]) { form.elements[input.name].value = input.value; }
+    });
+    sendLater(form, PAUSE);
+  });
+  document.addEventListener("htmx:oobBeforeSwap", function (event) {
+    var form = event.detail.target;
+    var count = form && counts[form.id];
+    if (count && form.matches(".sending")) { event.detail.shouldSwap = false; }
+  });
+  document.addEventListener("htmx:afterRequest", function (event) {
+    var form = event.detail.elt;
+    if (!form.matches("form[data-tap]")) { return; }
+    var status = event.detail.xhr ? event.detail.xhr.status : 0;
+    if (status === 0 || status >= 500) { sendLater(form, AGAIN); } else { countOf(form).sent = null; }
+  });
+
   // Classes: the sums follow what is typed. Without a number in it a sum stays empty.
   document.addEventListener("input", function (event) {
     var table = event.target.closest("table[data-sums]");

@@ -175,7 +175,7 @@ def record(kind: int, content: bytes = b"") -> bytes:
 
 def xls_text(row: int, column: int, text: str) -> bytes:
     encoded = text.encode("utf-16-le")
-    return record(0x204, struct.pack("<HHHHB", row, column, GENERAL, len(text), 1) + encoded)
+    return record(0x204, struct.pack("<HHHHB", row, column, GENERAL, len(encoded) // 2, 1) + encoded)
 
 
 def xls_number(row: int, column: int, value: float, style: int = GENERAL) -> bytes:

@@ -77,11 +77,13 @@ def states(school_ids: Collection[int], year_start: int) -> dict[int, ListState]
     return {row.school_id: row.state for row in rows}
 
 
-def _uses(school_ids: Collection[int], year_start: int) -> dict[int, list[Use]]:
-    found: dict[int, list[Use]] = {}
-    for school_id, grade, letter, textbook_id, subject, title, pupils in db.session.execute(
+def uses(school_ids: Collection[int], years: Collection[int]) -> dict[tuple[int, int], list[Use]]:
+    """Return, by school and first year of the school year, the lines of its list, in one query."""
+    found: dict[tuple[int, int], list[Use]] = {}
+    for school_id, year, grade, letter, textbook_id, subject, title, pupils in db.session.execute(
         sa.select(
             ApprovedList.school_id,
+            ApprovedList.school_year,
             ApprovedUse.grade,
             ApprovedUse.letter,
             ApprovedUse.textbook_id,
@@ -91,13 +93,17 @@ def _uses(school_ids: Collection[int], year_start: int) -> dict[int, list[Use]]:
         )
         .join(ApprovedList, ApprovedList.id == ApprovedUse.list_id)
         .join(Textbook, Textbook.id == ApprovedUse.textbook_id)
-        .where(ApprovedList.school_id.in_(school_ids), ApprovedList.school_year == year_start)
+        .where(ApprovedList.school_id.in_(school_ids), ApprovedList.school_year.in_(years))
         .order_by(ApprovedUse.id)
     ):
-        found.setdefault(school_id, []).append(
+        found.setdefault((school_id, year), []).append(
             Use(grade, letter, textbook_id, rules.course_of(subject, title), pupils)
         )
     return found
+
+
+def _uses(school_ids: Collection[int], year_start: int) -> dict[int, list[Use]]:
+    return {school_id: lines for (school_id, _), lines in uses(school_ids, [year_start]).items()}
 
 
 # --- a list for its page and its papers ---
@@ -130,21 +136,21 @@ class Line:
 
 @dataclass(frozen=True)
 class GradePlan:
-    """A grade of a list: its class groups, its courses in the order of the plan, each with lines or a gap."""
+    """A grade of a list: its class groups, its courses by plan, those for which nothing is even proposed."""
 
     grade: int
     groups: tuple[Group, ...]
     courses: tuple[CoursePlan, ...]
+    gaps: tuple[Gap, ...]
 
 
 @dataclass(frozen=True)
 class CoursePlan:
-    """A course of a grade: chosen lines, proposed ones, and the gap where a class has no textbook."""
+    """A course of a grade with its chosen and its proposed lines."""
 
     course: str
     lines: tuple[Line, ...]
     proposals: tuple[Line, ...]
-    gap: Gap | None
 
 
 @dataclass(frozen=True)
@@ -200,19 +206,25 @@ class Shown:
             by_key[line.use.grade, line.use.subject].append(line)
         for line in self.proposals:
             proposed[line.use.grade, line.use.subject].append(line)
-        missing = {(gap.grade, gap.course): gap for gap in self.gaps}
-        keys = sorted(
-            by_key.keys() | proposed.keys() | missing.keys(),
-            key=lambda key: (key[0], rules.plan_order(key[1])),
-        )
-        plans: defaultdict[int, list[CoursePlan]] = defaultdict(list)
-        for key in keys:
-            plans[key[0]].append(
-                CoursePlan(key[1], tuple(by_key[key]), tuple(proposed[key]), missing.get(key))
-            )
+        answered = {
+            (line.use.grade, course)
+            for line in self.proposals
+            for course in rules.serves(line.use.subject, line.use.grade)
+        }
+        gaps = [gap for gap in self.gaps if (gap.grade, gap.course) not in answered]
+        keys = sorted(by_key.keys() | proposed.keys(), key=lambda key: (key[0], rules.plan_order(key[1])))
         return [
-            GradePlan(grade, tuple(group for group in self.groups if group.grade == grade), tuple(courses))
-            for grade, courses in plans.items()
+            GradePlan(
+                grade,
+                tuple(group for group in self.groups if group.grade == grade),
+                tuple(
+                    CoursePlan(course, tuple(by_key[grade, course]), tuple(proposed[grade, course]))
+                    for of, course in keys
+                    if of == grade
+                ),
+                tuple(gap for gap in gaps if gap.grade == grade),
+            )
+            for grade in sorted({grade for grade, _ in keys} | {gap.grade for gap in gaps})
         ]
 
 
@@ -352,20 +364,42 @@ def _candidate(row: Any, lawful: Collection[int]) -> Held:
     )
 
 
+def of_course(course: str, grade: int, *, on: date, year: SchoolYear) -> list[tuple[Any, Verdict]]:
+    """Return the textbooks of a grade that serve a course, those that may be used first; three queries."""
+    asked = sa.literal(grade, sa.Integer)
+    rows = [
+        row
+        for row in db.session.execute(
+            sa.select(*_BOOK, Textbook.edition_note, Textbook.language)
+            .where(Textbook.grade_from <= asked, Textbook.grade_to >= asked)
+            .order_by(Textbook.sort_key, Textbook.id)
+        )
+        if course in rules.serves(rules.course_of(row.subject, row.title), grade)
+    ]
+    verdicts = catalog.verdicts([row.id for row in rows], on, year)
+    order = list(Legality)
+    return sorted(
+        ((row, verdicts[row.id]) for row in rows),
+        key=lambda pair: (pair[0].special_needs, order.index(pair[1].legality), not pair[1].may_buy),
+    )
+
+
 # --- all schools at a glance ---
 
 
 @dataclass(frozen=True)
 class Overview:
-    """The list of one school in a line; ``state`` is ``None`` where there is none yet."""
+    """The list of one school in a line; ``state`` is ``None`` where there is none yet.
+
+    ``gaps`` are not known without a list and the pupils of the year.
+    """
 
     school: Holder
     state: ListState | None
     lines: int
-    gaps: int
+    gaps: int | None
     unlawful: int
     last_year: int
-    enrolled: bool
 
 
 def overview(schools: Sequence[Holder], year: SchoolYear, *, on: date) -> list[Overview]:
@@ -386,10 +420,11 @@ def overview(schools: Sequence[Holder], year: SchoolYear, *, on: date) -> list[O
                 school=school,
                 state=known.get(school.id),
                 lines=len(rows),
-                gaps=len(rules.gaps((_use(row) for row in rows), groups[school.id])),
+                gaps=len(rules.gaps(map(_use, rows), groups[school.id]))
+                if school.id in known and groups[school.id]
+                else None,
                 unlawful=sum(not each.usable for each in judged),
                 last_year=judged.count(Legality.LAST_YEAR),
-                enrolled=bool(groups[school.id]),
             )
         )
     return result
@@ -725,6 +760,19 @@ def _require_lawful(approved: ApprovedList, clock: Clock) -> None:
     rows = _lines_of([approved.school_id], (approved.school_year,))
     verdicts = catalog.verdicts({row.id for row in rows}, today, year)
     rules.check_lawful((row.grade, row.title, verdicts[row.id]) for row in rows)
+
+
+def history(list_id: int) -> list[Any]:
+    """Return what happened to a list, the oldest first: when, by whom, message and parameters; one query."""
+    entry = journal.JournalEntry
+    return list(
+        db.session.execute(
+            sa.select(entry.at, entry.message, entry.parameters, User.full_name.label("by"))
+            .outerjoin(User, User.id == entry.by_id)
+            .where(entry.subject == SUBJECT, entry.subject_id == list_id)
+            .order_by(entry.id)
+        )
+    )
 
 
 def _record(

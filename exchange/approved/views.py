@@ -12,7 +12,6 @@ from flask_babel import ngettext
 from wtforms import SelectField, StringField
 from wtforms.validators import Length
 
-from exchange import journal
 from exchange.approved import rules, services
 from exchange.approved.models import ApprovedList, ApprovedUse
 from exchange.approved.rules import LIST_STATE_NAMES, StepName, Use
@@ -34,7 +33,7 @@ from exchange.web.pages import done, page, wants_fragment
 
 bp = Blueprint("approved", __name__)
 
-FOUND = 30
+FOUND = 40
 """Books shown of those a search for a line finds."""
 SMALL = 3
 """Fewer special-needs pupils than this may identify a child."""
@@ -148,7 +147,7 @@ def _shown(school: Holder, year: SchoolYear, *, refused: Form | None = None) -> 
         may_edit=shown.editable and access.allowed(by, Action.PREPARE_LIST, school),
         pupils_of=_pupils_for(by, school),
         send_back=refused or SendBackForm(formdata=None),
-        history=journal.history(services.SUBJECT, approved.id) if approved else [],
+        history=services.history(approved.id) if approved else [],
         rules=rules,
     )
 
@@ -364,8 +363,16 @@ def _line_page(
 ) -> Response:
     """Show the search for a line's textbook; what was typed beside it stays."""
     course = request.args.get("course", "")[:100]
-    words = request.args.get("q", _(course) if course else "").strip()[:200]
-    found = catalog.search(words, on=_today(), grade=grade, limit=FOUND) if words else None
+    if use is not None:
+        course = rules.course_of(use.textbook.subject, use.textbook.title)
+    words = request.args.get("q", "").strip()[:200]
+    if words:
+        found = catalog.search(words, on=_today(), grade=grade, limit=FOUND)
+        verdicts = catalog.verdicts([row.id for row in found.rows], _today(), year)
+        books, total = [(row, verdicts[row.id]) for row in found.rows], found.total
+    else:
+        books = services.of_course(course, grade, on=_today(), year=year) if course else []
+        total = len(books)
     approved = use.list if use else services.list_of(school, year)
     return page(
         "approved/line.html",
@@ -380,8 +387,8 @@ def _line_page(
         version=approved.version if approved else None,
         words=words,
         course=course,
-        found=found,
-        verdicts=catalog.verdicts([row.id for row in found.rows], _today(), year) if found else {},
+        books=books[:FOUND],
+        total=total,
     )
 
 

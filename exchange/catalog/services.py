@@ -105,6 +105,17 @@ def verdicts(
     return _judged(wanted, _places(ListEntry.textbook_id.in_(wanted)), on, school_year)
 
 
+def verdicts_of_years(
+    textbook_ids: Iterable[int], days: Mapping[SchoolYear, date]
+) -> list[dict[int, Verdict]]:
+    """Return what ``verdicts`` would for each school year, as seen on its day; still in two queries."""
+    wanted = set(textbook_ids)
+    if not wanted:
+        return [{} for _ in days]
+    places, lists = _places(ListEntry.textbook_id.in_(wanted)), _lists()
+    return [_judged(wanted, places, on, year, lists) for year, on in days.items()]
+
+
 def _places(*where: sa.ColumnElement[bool]) -> dict[int, list[_Place]]:
     places: dict[int, list[_Place]] = {}
     for textbook_id, *place in db.session.execute(
@@ -128,9 +139,22 @@ def _judged(
     places: dict[int, list[_Place]],
     on: date,
     school_year: SchoolYear | None,
+    lists: Mapping[int, Any] | None = None,
 ) -> dict[int, Verdict]:
     """Judge many books. Thousands of books share a few dozen combinations of dates: each is judged once."""
-    lists = {
+    lists = _lists() if lists is None else lists
+    known: dict[tuple[_Place, ...], Verdict] = {}
+    result: dict[int, Verdict] = {}
+    for textbook_id in textbook_ids:
+        key = tuple(places.get(textbook_id, ()))
+        if key not in known:
+            known[key] = legality((_listing(lists[place[0]], place) for place in key), on, school_year)
+        result[textbook_id] = known[key]
+    return result
+
+
+def _lists() -> dict[int, Any]:
+    return {
         row.id: row
         for row in db.session.execute(
             sa.select(
@@ -142,14 +166,6 @@ def _judged(
             )
         )
     }
-    known: dict[tuple[_Place, ...], Verdict] = {}
-    result: dict[int, Verdict] = {}
-    for textbook_id in textbook_ids:
-        key = tuple(places.get(textbook_id, ()))
-        if key not in known:
-            known[key] = legality((_listing(lists[place[0]], place) for place in key), on, school_year)
-        result[textbook_id] = known[key]
-    return result
 
 
 def _listing(row: Any, place: _Place) -> Listing:

@@ -4,30 +4,37 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from flask import Blueprint, Response, redirect, request, url_for
 from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from flask_wtf.file import FileField
 from werkzeug.wrappers import Response as AnyResponse
-from wtforms import StringField
+from wtforms import StringField, TextAreaField
 
+from exchange import sheets
 from exchange.catalog.rules import SchoolYear
 from exchange.classes import rules, services
-from exchange.classes.rules import Group
+from exchange.classes.rules import Group, Problem, Reading
 from exchange.db import db
 from exchange.errors import DomainError, Invalid, NotFound
 from exchange.schools import access
-from exchange.schools.models import Holder
+from exchange.schools.models import Holder, User
 from exchange.schools.rules import Action, HolderKind
 from exchange.schools.views import clock
+from exchange.web.export import export
 from exchange.web.forms import CopiesField, Form, asked_number, number
 from exchange.web.pages import done, page, text_of
+from exchange.web.unit import outside_unit
 
 bp = Blueprint("classes", __name__)
 
 _SLOT = re.compile(r"(?:letter|pupils)-([0-9]{1,2})-([0-9]{1,2})")
 _SPLIT, _JOIN = "split", "join"
 MOVED = "moved"
+READ = "read"
 
 
 def _school(school_id: int | None) -> Holder:
@@ -117,7 +124,28 @@ def _typed(form: Form) -> list[Group]:
     ]
 
 
+class TableForm(Form):
+    """A table with classes and pupils: a file, or what was pasted."""
+
+    file = FileField(_l("Файл"))
+    text = TextAreaField(_l("Или вставьте из Excel"))
+
+
 # --- pages ---
+
+
+@dataclass(frozen=True)
+class Row:
+    """A school in the table of the district: its class groups and its pupils by grade."""
+
+    school: Holder
+    groups: int
+    pupils: Sequence[int]
+
+    @property
+    def total(self) -> int:
+        """All its pupils."""
+        return sum(self.pupils)
 
 
 @bp.get("/enrolment")
@@ -131,16 +159,48 @@ def former_address() -> AnyResponse:
 def index() -> Response:
     """Show the class groups of a school year, what they were a year ago, and how it came to this.
 
+    To who may look into every school: the pupils of all of them.
+
     ``?fill=moved`` fills the form with last year's groups, moved up; nothing is stored by that.
     """
-    school = _school(request.args.get("school", type=number))
+    by = access.current()
+    school_id = request.args.get("school", type=number)
     year = _chosen_year()
+    if school_id is None and by.school is None and access.allowed(by, Action.SEE_SHELF):
+        return _overview(by, year)
+    school = _school(school_id)
     stored = services.groups([school.id], year.start)[school.id]
     if request.args.get("fill") == MOVED:
         access.require(access.current(), Action.SET_ENROLMENT, school)
         before = services.groups([school.id], year.start - 1)[school.id]
         return _shown(school, year, stored, rules.moved_up(before, stored), filled=MOVED)
     return _shown(school, year, stored, stored)
+
+
+def _overview(by: User, year: SchoolYear) -> Response:
+    schools = [h for h in access.acting_for(by, Action.SEE_SHELF) if h.kind is HolderKind.SCHOOL]
+    groups = services.groups([school.id for school in schools], year.start)
+    rows = [
+        Row(
+            school,
+            len(groups[school.id]),
+            [sum(g.pupils for g in groups[school.id] if g.grade == grade) for grade in rules.GRADES],
+        )
+        for school in schools
+    ]
+    if format_ := request.args.get("format"):
+        columns = [_("Школа"), _("Классов"), *(str(grade) for grade in rules.GRADES), _("Всего")]
+        lines = [(row.school.short_name, row.groups, *row.pupils, row.total) for row in rows]
+        return export(format_, f"{_('Контингент')} {year.label}", columns, lines)
+    return page(
+        "classes/overview.html",
+        None,
+        rows=rows,
+        grades=rules.GRADES,
+        columns=[sum(column) for column in zip(*(row.pupils for row in rows), strict=True)],
+        year=year,
+        years=_years(_this_year()),
+    )
 
 
 @bp.post("/classes")
@@ -175,6 +235,42 @@ def save() -> Response:
     return _shown(school, year, stored, _typed(form), form=form)
 
 
+@bp.post("/classes/import")
+@outside_unit
+def read_table() -> Response:
+    """Fill the form with the class groups of a table, from a file or pasted; nothing is stored by that."""
+    school = _school(request.args.get("school", type=number))
+    access.require(access.current(), Action.SET_ENROLMENT, school)
+    year = _chosen_year()
+    stored = services.groups([school.id], year.start)[school.id]
+    source = TableForm()
+    if source.validate():
+        try:
+            reading = _reading(source)
+        except Invalid as error:
+            source.refuse(error)
+        else:
+            if reading.groups:
+                groups = rules.merged(stored, reading.groups)
+                return _shown(school, year, stored, groups, filled=READ, problems=reading.problems)
+            source.form_errors.append(
+                _("В таблице не нашлось классов с числом учеников, например «5А» и «24».")
+            )
+    return _shown(school, year, stored, stored, source=source)
+
+
+def _reading(source: TableForm) -> Reading:
+    """Read what was sent; of several sheets the one with most classes counts."""
+    upload = source.file.data
+    if upload is not None and upload.filename:
+        found = [rules.read_groups(sheet.rows) for sheet in sheets.read(upload.stream, upload.filename)]
+    elif (source.text.data or "").strip():
+        found = [rules.read_groups(sheets.pasted(source.text.data).rows)]
+    else:
+        raise Invalid("Выберите файл или вставьте таблицу.", field="text")
+    return max(found, key=lambda each: len(each.groups))
+
+
 def _redivided(groups: Sequence[Group], what: str, grade: str) -> list[Group]:
     """Return the groups with one grade split in two or joined into one."""
     asked = [group for group in groups if str(group.grade) == grade]
@@ -198,9 +294,14 @@ def _shown(
     groups: Sequence[Group],
     *,
     form: Form | None = None,
+    source: Form | None = None,
     filled: str = "",
+    problems: Sequence[Problem] = (),
 ) -> Response:
-    """Show the form with ``groups`` in it, beside what is stored; ``form``: one that was refused."""
+    """Show the form with ``groups`` in it, beside what is stored.
+
+    ``form`` and ``source``: the form of the groups, or that of a table, which was refused.
+    """
     before = services.groups([school.id], year.start - 1)[school.id]
     totals = rules.totals(groups)
     shown = form or _form(groups)
@@ -208,7 +309,7 @@ def _shown(
     return page(
         "classes/index.html",
         "form",
-        status=422 if form is not None else 200,
+        status=422 if form is not None or source is not None else 200,
         school=school,
         form=shown,
         slots=_slots(shown),
@@ -223,6 +324,8 @@ def _shown(
         totals=totals,
         levels=rules.by_level(totals),
         filled=filled,
+        problems=problems,
+        source=source or TableForm(formdata=None),
         year=year,
         years=_years(_this_year()),
         rules=rules,

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from exchange.catalog.models import Edition
-from exchange.counting.rules import CampaignState, SheetState
+from exchange.counting.rules import CampaignState, Decision, SheetState
 from exchange.db import Identified, enum_column
 from exchange.schools.models import Holder
 
@@ -47,6 +47,10 @@ class CountSheet(Identified):
     confirmed_by_id: Mapped[int | None] = mapped_column(sa.ForeignKey("user_account.id"))
     act_id: Mapped[int | None] = mapped_column(sa.ForeignKey("write_off_act.id"))
     """The write-off act that its shortages went into."""
+    movement_id: Mapped[int | None] = mapped_column(sa.ForeignKey("movement.id"))
+    """The count that corrected the books."""
+    skipped: Mapped[int] = mapped_column(default=0)
+    """Editions on the shelf that nobody had counted when it was confirmed."""
     version: Mapped[int] = mapped_column(default=1)
 
     campaign: Mapped[CountingCampaign] = relationship(back_populates="sheets")
@@ -68,6 +72,14 @@ class CountLine(Identified):
     sheet_id: Mapped[int] = mapped_column(sa.ForeignKey("count_sheet.id"))
     edition_id: Mapped[int] = mapped_column(sa.ForeignKey("edition.id"))
     counted: Mapped[int]
+    own: Mapped[int]
+    """What the books said at that moment: the school's own copies on this shelf."""
+    borrowed: Mapped[int]
+    """And those it has on loan."""
+    decision: Mapped[Decision | None] = mapped_column(enum_column(Decision))
+    """What a shortage is; ``None`` until somebody says."""
+    taps: Mapped[int] = mapped_column(default=1)
+    """Raised by every new number, so that a late or repeated one is recognised."""
     counted_at: Mapped[datetime]
     counted_by_id: Mapped[int] = mapped_column(sa.ForeignKey("user_account.id"))
 

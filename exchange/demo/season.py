@@ -17,6 +17,8 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
+from exchange.approved import services as approved
+from exchange.approved.rules import ListState
 from exchange.catalog import services as catalog
 from exchange.catalog.models import Edition, FederalList, ListEntry, Textbook
 from exchange.catalog.rules import SchoolYear
@@ -65,6 +67,13 @@ WEALTH = {"BAL1": 1.25, "BAL2": 1.2, "PRI": 1.12, "KOZ": 1.1, "CHE": 0.92, "KRA"
 YEARS = (2018, 2019, 2020, 2021, 2023)
 SPECIAL = ("Чтение", 2, "Ильина")
 """A special-needs book: subject, grade, first author."""
+LISTS = {
+    "PRI": ListState.APPROVED,
+    "CHE": ListState.APPROVED,
+    "BAL1": ListState.CHECKED,
+    "KOZ": ListState.DRAFT,
+}
+"""Schools with a list of their textbooks, and how far this year's has come; last year's is approved."""
 BUFFER = 2
 OFFERS_AT_ONCE = 8
 REQUESTS_AT_ONCE = 4
@@ -128,6 +137,8 @@ class _Season:
         self.do(lambda: self.enrol(self.year - 1))
         for school in people.SCHOOLS:
             self.do(lambda school=school: self.count_shelf(school))  # type: ignore[misc]
+        for code in LISTS:
+            self.do(lambda code=code: self.approve_list(code, self.year - 1))  # type: ignore[misc]
         self.fill_the_fund()
         self.lend_last_year(last_autumn)
 
@@ -135,6 +146,8 @@ class _Season:
         self.do(lambda: self.enrol(self.year))
         self.do(self.set_the_scene)
         self.do(self.write_off)
+        for code in LISTS:
+            self.do(lambda code=code: self.approve_list(code, self.year))  # type: ignore[misc]
         self.ago(24)
         self.post_what_provision_says()
         self.ago(21)
@@ -271,6 +284,22 @@ class _Season:
                 by=self.librarian_of(holder),
                 clock=self.clock,
             )
+
+    # --- lists of textbooks ---
+
+    def approve_list(self, code: str, year: int) -> None:
+        """Take every proposal into the school's list of the year, and bring it as far as it has come."""
+        school = self.holder(code)
+        by = self.librarian_of(school)
+        approved.accept_proposals(school=school, school_year=year, keys=None, by=by, clock=self.clock)
+        made = approved.list_of(school, SchoolYear(year))
+        assert made is not None
+        state = LISTS[code] if year == self.year else ListState.APPROVED
+        deputy = self.users.get(f"{code.lower()}-zavuch")
+        if state is not ListState.DRAFT and deputy is not None:
+            approved.check(made.id, by=deputy, clock=self.clock)
+        if state is ListState.APPROVED:
+            approved.approve(made.id, by=self.director_of(school), clock=self.clock)
 
     # --- shelves ---
 

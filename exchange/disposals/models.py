@@ -41,19 +41,22 @@ class WriteOffAct(Identified):
 
 
 class WriteOffLine(Identified):
-    """Copies of one edition written off for one reason."""
+    """Copies of one owner's edition written off for one reason."""
 
     __tablename__ = "write_off_line"
     __table_args__ = (
-        sa.UniqueConstraint("act_id", "edition_id", "reason"),
+        sa.UniqueConstraint("act_id", "edition_id", "owner_id", "reason"),
         sa.CheckConstraint("copies > 0", name="copies"),
     )
 
     act_id: Mapped[int] = mapped_column(sa.ForeignKey("write_off_act.id"))
     edition_id: Mapped[int] = mapped_column(sa.ForeignKey("edition.id"))
+    owner_id: Mapped[int] = mapped_column(sa.ForeignKey("holder.id"))
+    """A school writes off its own copies only; in the fund's rooms others' copies may stand too."""
     reason: Mapped[WriteOffReason] = mapped_column(enum_column(WriteOffReason))
     copies: Mapped[int]
     movement_id: Mapped[int | None] = mapped_column(sa.ForeignKey("movement.id"))
 
     act: Mapped[WriteOffAct] = relationship(back_populates="lines")
     edition: Mapped[Edition] = relationship()
+    owner: Mapped[Holder] = relationship()

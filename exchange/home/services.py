@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -21,12 +21,13 @@ from exchange.postings.rules import (
     PostingState,
     is_small_count,
 )
+from exchange.provision import rules as provision_rules
+from exchange.provision import services as provision
+from exchange.provision.rules import Provided, Provision
 from exchange.schools import access
 from exchange.schools.models import Holder, User
 from exchange.schools.rules import Action, HolderKind, Place, may
-from exchange.stock import rules as stock_rules
-from exchange.stock import services as stock
-from exchange.stock.rules import Provision, sets_of
+from exchange.stock.rules import sets_of
 from exchange.transfers.models import Transfer, TransferLine
 from exchange.transfers.rules import STATE_NAMES, Kind, State
 
@@ -98,11 +99,20 @@ def figures(district_id: int, school: Holder | None, *, today: date) -> Figures:
     )
 
 
-def coverage_by_grade(schools: Collection[Holder], *, today: date) -> Sequence[tuple[int, Provision]]:
-    """Return how the pupils of each grade are provided this school year; no grade without pupils."""
-    rows = stock.provision(schools=schools, school_year=SchoolYear.of(today), on=today).rows
-    grades = sorted({row.grade for row in rows})
-    return [(grade, stock_rules.provision_of(row for row in rows if row.grade == grade)) for grade in grades]
+def coverage_by_grade(rows: Iterable[Provided]) -> Sequence[tuple[int, Provision]]:
+    """Return how the pupils of each grade are provided; no grade without pupils."""
+    sums = provision_rules.provision_by(rows, lambda row: row.grade)
+    return [(grade, sums[grade]) for grade in sorted(sums) if sums[grade].pupils]
+
+
+def provided(schools: Collection[Holder], *, by: User, today: date) -> Sequence[Provided]:
+    """Return how the pupils of some schools are provided this school year, as ``by`` may see it."""
+    return provision.provision(schools=schools, school_year=SchoolYear.of(today), on=today, by=by).rows
+
+
+def advice(school: Holder, *, by: User, today: date) -> provision.Proposals:
+    """Return what a school is advised to do with its postings, and the provision it follows from."""
+    return provision.proposals(school, on=today, by=by)
 
 
 # --- a book: who has it ---

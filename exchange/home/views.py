@@ -14,6 +14,8 @@ from markupsafe import Markup
 
 from exchange.db import OLDEST_SOUND_SQLITE, db, sqlite_module
 from exchange.home import services
+from exchange.provision.rules import Provided
+from exchange.provision.services import Proposals
 from exchange.schools import access
 from exchange.schools.models import User
 from exchange.schools.rules import Action, HolderKind
@@ -50,12 +52,20 @@ NAVIGATION: Sequence[tuple[str, Sequence[Link]]] = (
             Link("reserve.index", "Фонд", Action.SEE_DISTRICT),
         ),
     ),
-    ("Библиотека", (Link("stock.index", "Полка", Action.SEE_SHELF),)),
+    (
+        "Библиотека",
+        (
+            Link("stock.index", "Полка", Action.SEE_SHELF),
+            Link("counting.index", "Пересчёт", Action.SEE_SHELF),
+            Link("disposals.index", "Списание", Action.SEE_SHELF),
+        ),
+    ),
     (
         "Учебный год",
         (
-            Link("stock.provision", "Обеспеченность", Action.SEE_SHELF),
+            Link("provision.index", "Обеспеченность", Action.SEE_SHELF),
             Link("classes.index", "Классы", Action.SEE_SHELF),
+            Link("approved.index", "Перечень учебников", Action.SEE_SHELF),
         ),
     ),
     (
@@ -182,6 +192,7 @@ def index() -> Response:
     school = by.school
     figures = services.figures(by.district_id, school, today=today)
     waiting = transfers.waiting(by, clock=clock())
+    proposed = _proposals(by, today)
     return page(
         "home/index.html",
         school=school,
@@ -190,7 +201,8 @@ def index() -> Response:
         waiting=waiting,
         step_names=STEP_NAMES,
         advice=_advice(by),
-        chart=_chart(by, today),
+        proposed=len(proposed.proposals) if proposed else 0,
+        chart=_chart(proposed.report.rows if proposed else _provided(by, today)),
     )
 
 
@@ -254,15 +266,30 @@ def _advice(by: User) -> str:
     return ""
 
 
-def _chart(by: User, today: date) -> Markup | None:
-    """Return the coverage by grade: of the person's school, or of the district to who may see all shelves."""
+def _proposals(by: User, today: date) -> Proposals | None:
+    """Return what the person's school is advised to post and change, to who may do it."""
+    school = by.school
+    if school is None or not any(
+        access.allowed(by, action, school) for action in (Action.POST_REQUEST, Action.POST_OFFER)
+    ):
+        return None
+    return services.advice(school, by=by, today=today)
+
+
+def _provided(by: User, today: date) -> Sequence[Provided]:
+    """Return the provision of the person's school, or of the district to who may see all shelves."""
     if access.allowed(by, Action.SEE_SHELF):
         schools = [h for h in access.acting_for(by, Action.SEE_SHELF) if h.kind is HolderKind.SCHOOL]
     elif by.school is not None and access.allowed(by, Action.SEE_SHELF, by.school):
         schools = [by.school]
     else:
-        return None
-    grades = services.coverage_by_grade(schools, today=today)
+        return []
+    return services.provided(schools, by=by, today=today)
+
+
+def _chart(rows: Sequence[Provided]) -> Markup | None:
+    """Return the coverage by grade."""
+    grades = services.coverage_by_grade(rows)
     if not grades:
         return None
     return bar_chart(

@@ -175,15 +175,16 @@ def standing(state: PostingState, *, asked: int, taken: int, expires_on: date, t
     return Standing.PARTLY if taken else Standing.OPEN
 
 
-def to_spare(free: Sequence[int], *, borrowed: int, pupils: int | None) -> list[int | None]:
+def to_spare(free: Sequence[int], *, borrowed: int, kept: int | None) -> list[int | None]:
     """Return the copies a school is advised to offer of each year of one part, taking from the first years.
 
-    ``free`` are its own copies that it could offer, by year; with the ``borrowed`` ones they serve its
-    ``pupils``, and only what is left is advised. ``None`` when the pupils are not known.
+    ``free`` are its own copies that it could offer (not promised, not offered, not asked for), by year; with
+    the ``borrowed`` ones they serve its pupils and make its buffer, ``kept`` copies in all, and only what is
+    left is advised. ``None`` when the pupils are not known.
     """
-    if pupils is None:
+    if kept is None:
         return [None] * len(free)
-    left = max(0, sum(free) + borrowed - pupils)
+    left = max(0, sum(free) + borrowed - kept)
     advice: list[int | None] = []
     for copies in free:
         taken = min(copies, left)

@@ -16,8 +16,7 @@ from sqlalchemy.orm.util import identity_key
 from exchange import journal
 from exchange.catalog import services as catalog
 from exchange.catalog.models import Edition, Textbook
-from exchange.catalog.rules import SchoolYear, Verdict
-from exchange.classes import services as classes
+from exchange.catalog.rules import Verdict
 from exchange.clock import Clock
 from exchange.db import Base, db
 from exchange.errors import Invalid, NotFound, Stale, WrongMoment
@@ -30,7 +29,7 @@ from exchange.schools.models import District, Holder, Road, User
 from exchange.schools.rules import Action, HolderKind, Place, may
 from exchange.stock import services as stock
 from exchange.stock.models import Floor, ShelfNote
-from exchange.stock.rules import Candidate, Condition, sets_of
+from exchange.stock.rules import Condition, sets_of
 
 NOT_ENOUGH_OFFERED = (
     "В излишках этой школы свободно только %(free)s, а нужно %(needed)s. Уменьшите количество."
@@ -813,10 +812,7 @@ class Shelf:
 def shelf_of(school: Holder, textbook: Textbook, *, clock: Clock) -> Shelf:
     """Return what a school has of a textbook, what of it could be offered and what it lacks."""
     today = clock.today(school.district.timezone)
-    book = next((one for one in stock.shelf(school, on=today) if one.id == textbook.id), None)
-    if book is None:
-        pupils = _pupils(school, textbook, SchoolYear.of(today))
-        return Shelf(rows=[], pupils=pupils, fit=0, missing=pupils)
+    book = next(one for one in stock.shelf(school, on=today, also=textbook.id) if one.id == textbook.id)
     here = [edition for edition in book.editions if edition.edition_id is not None and edition.own]
     editions = {
         edition.id: edition
@@ -832,7 +828,9 @@ def shelf_of(school: Holder, textbook: Textbook, *, clock: Clock) -> Shelf:
         # Newer books stay: the oldest years are advised first.
         oldest_first = sorted(own, key=lambda number: editions[number].year)
         advice = rules.to_spare(
-            [own[number] for number in oldest_first], borrowed=borrowed[part], pupils=book.pupils
+            [own[number] for number in oldest_first],
+            borrowed=borrowed[part],
+            kept=None if book.pupils is None else book.pupils + book.keeping.buffer(book.pupils),
         )
         spare.update(zip(oldest_first, advice, strict=True))
     rows = [
@@ -848,20 +846,6 @@ def shelf_of(school: Holder, textbook: Textbook, *, clock: Clock) -> Shelf:
     ]
     fit = sets_of(book.by_part(lambda edition: edition.fit), textbook.parts).complete
     return Shelf(rows=rows, pupils=book.pupils, fit=fit, missing=book.need)
-
-
-def _pupils(school: Holder, textbook: Textbook, year: SchoolYear) -> int | None:
-    """Return the pupils of the grades of a textbook that is not on the shelf; ``None`` if not known."""
-    grades = Candidate(
-        textbook_id=textbook.id,
-        subject=textbook.subject,
-        grade_from=textbook.grade_from,
-        grade_to=textbook.grade_to,
-        special_needs=textbook.special_needs,
-        lasts=True,
-    ).grades
-    pupils = classes.enrolment(school.id, year.start) if grades else {}
-    return sum(pupils.get(grade, 0) for grade in grades) if pupils else None
 
 
 def offers_of(

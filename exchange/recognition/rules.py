@@ -350,7 +350,8 @@ _SUBJECTS: tuple[tuple[str, str], ...] = (
     ("японский", r"японск\w*(?:\s+яз\w*)?"),
     ("финский", r"финск\w*(?:\s+яз\w*)?"),
     ("окрмир", r"окр\w*\s+мир\w*|мир\s+вокруг\s+нас|ознаком\w*\s+с\s+окр\w*(?:\s+мир\w*)?"),
-    ("мир природы", r"мир\s+природы(?:\s+и\s+человека)?|живой\s+мир"),
+    ("мир природы", r"мир\s+природы(?:\s+и\s+человека)?"),
+    ("живой мир", r"живой\s+мир"),
     ("природоведение", r"природовед\w*"),
     ("естествознание", r"естествозн\w*|естественно(?:-|\s)научн\w*(?:\s+предмет\w*)?"),
     (
@@ -423,6 +424,7 @@ _KIN: dict[frozenset[str], float] = {
         ("литература", "родная литература", -1.0),
         ("литчтение", "родная литература", -1.5),
         ("окрмир", "мир природы", 0.0),
+        ("живой мир", "мир природы", 0.2),
         ("окрмир", "природоведение", -0.8),
         ("технология", "профтруд", 0.4),
         ("география", "природоведение", -1.5),
@@ -904,6 +906,7 @@ class _Entry:
         "special",
         "standing",
         "subjects",
+        "title",
         "words",
         "words_weight",
     )
@@ -911,6 +914,7 @@ class _Entry:
     def __init__(self, book: Book) -> None:
         title = clean_title(book.title)
         self.book = book
+        self.title = title.text
         people, self.open = _people_of_book(book.authors)
         self.people: dict[int, tuple[int, str, bool]] = {}
         self.names = people
@@ -949,8 +953,8 @@ def _list_level(text: str) -> int:
 
 
 def _title_text(title: str) -> str:
-    """Return the words of a title of the list, without class, parts, level and «для обучающихся…»."""
-    scan = _Scan(_plain(clean_title(title).text))
+    """Return the words of a cleaned title of the list, without class, parts, level and «для обучающихся…»."""
+    scan = _Scan(_plain(title))
     low = re.split(r"[/(]?\s*под\s+ред", scan.low)[0]
     low = re.sub(
         r"\(?\bдля\s+(?:обучающихся|общеобраз|образоват|специальн|учащихся|слабо|глух)[^.)]*", " ", low
@@ -985,6 +989,11 @@ def _roman(token: str) -> str:
     return token
 
 
+def _means_something(word: str) -> bool:
+    """Tell whether a word of a title is more than a number; years of history are."""
+    return not word.isdigit() or (len(word) == 4 and "1000" <= word < "1990")
+
+
 def _subjects_and_words(text: str) -> tuple[frozenset[str], list[str]]:
     """Return the subjects a title names and the words that are left of it."""
     if found := _UMBRELLA.match(text):
@@ -1000,7 +1009,7 @@ def _subjects_and_words(text: str) -> tuple[frozenset[str], list[str]]:
         rest.append(text[position : found.start()])
         position = found.end()
     rest.append(text[position:])
-    words = [word for word in " ".join(rest).split() if word not in _NOISE and not word.isdigit()]
+    words = [word for word in " ".join(rest).split() if word not in _NOISE and _means_something(word)]
     return frozenset(named), words
 
 
@@ -1049,7 +1058,7 @@ class Recogniser:
                 if sid not in entry.people:
                     entry.people[sid] = (position, person.initials, person.editor)
                     self._postings[sid].append(index)
-            title = entry.book.title
+            title = entry.title
             text = texts.get(title)
             if text is None:
                 text = texts[title] = _title_text(title)
@@ -1287,6 +1296,8 @@ class Recogniser:
                 continue
             low = unit.low
             if unit.kind == "d":
+                if _means_something(low):
+                    tokens.append(low)
                 continue
             if unit.kind == "i":
                 continue
@@ -1388,7 +1399,8 @@ class Recogniser:
         best = groups[0]
         others = tuple(hit.entry.book.id for hit in best[1:])
         confidence = probabilities[0]
-        if confidence >= AUTOMATIC_FROM and _says_enough(reading, best[0]):
+        agreed = alias is not None and alias.times >= 2 and alias.book_id == best[0].entry.book.id
+        if confidence >= AUTOMATIC_FROM and (agreed or _says_enough(reading, best[0])):
             shown = _candidates(groups, probabilities, explained=False)
             return Answer(Kind.AUTOMATIC, shown, confidence, others=others, **said)  # type: ignore[arg-type]
         if confidence >= AUTOMATIC_FROM:
@@ -1477,7 +1489,11 @@ class Recogniser:
         if not shares or widely:
             for index in self._by_words(reading):
                 shares.setdefault(index, {})
-        hits = [self._score(reading, self._entries[index], share) for index, share in shares.items()]
+        hits = [
+            self._score(reading, self._entries[index], share)
+            for index, share in shares.items()
+            if not _out_of_question(reading, self._entries[index])
+        ]
         hits.sort(key=lambda hit: (-hit.score, -hit.entry.standing, hit.entry.book.id))
         return hits
 
@@ -1541,8 +1557,12 @@ class Recogniser:
             )
             for order, (like, position, editor) in share.items()
         )
-        return _Hit(entry, score, people, about + words, len(share), lead)
+        found = sum(1 for like, _, _ in share.values() if like >= 0.5)
+        return _Hit(entry, score, people, about + words, found, lead)
 
+
+_UNLIKE = -4.0
+"""What two subjects weigh that nobody takes for each other."""
 
 # How far initials agree: both, the first only, a slip in one of two places, not at all.
 _INITIALS = {"same": 1.0, "first": 0.97, "slip": 0.85, "other": 0.4}
@@ -1603,6 +1623,17 @@ def _people_fit(reading: _Reading, entry: _Entry, share: Mapping[int, tuple[floa
     return score
 
 
+def _out_of_question(reading: _Reading, entry: _Entry) -> bool:
+    """Tell whether a book is for another class and another subject: it need not be weighed."""
+    return (
+        reading.grades is not None
+        and entry.first is not None
+        and entry.last is not None
+        and (entry.first > reading.grades[1] or entry.last < reading.grades[0])
+        and _subject_fit(reading.subjects, entry.subjects) <= _UNLIKE
+    )
+
+
 @lru_cache(maxsize=20_000)
 def _subject_fit(named: frozenset[str], of_book: frozenset[str]) -> float:
     if not named or not of_book:
@@ -1612,7 +1643,7 @@ def _subject_fit(named: frozenset[str], of_book: frozenset[str]) -> float:
     common = named & of_book
     if common:
         return 1.5 if named <= of_book else 1.2 if of_book <= named else 0.6
-    return max(_KIN.get(frozenset((one, other)), -4.0) for one in named for other in of_book)
+    return max(_KIN.get(frozenset((one, other)), _UNLIKE) for one in named for other in of_book)
 
 
 def _grade_fit(reading: _Reading, entry: _Entry) -> float:
@@ -1737,6 +1768,11 @@ _DISTRICT = 1.2
 _CLOSE = 0.04
 _FAR = 0.002
 
+# Which levels of the list a level named in a row can be.
+_LEVELS_TOLD = {_BASIC_LEVEL: (0, _BASIC_LEVEL, _BOTH_LEVEL), _ADVANCED_LEVEL: (_ADVANCED_LEVEL, _BOTH_LEVEL)}
+_SAME_SUBJECT = 0.25
+_TELLING_WORD = 0.5
+
 _SAID_BEFORE = "Так уже подтверждали в вашей школе."
 _SAID_IN_DISTRICT = "Другие школы района подтвердили, что это не учебник."
 _NOT_A_TEXTBOOK = "«%(word)s» – пособие, в федеральном перечне его нет."
@@ -1806,28 +1842,41 @@ def _says_enough(reading: _Reading, best: _Hit) -> bool:
     entry = best.entry
     if best.about <= 0.0 or (reading.grades is not None and not _covers(entry, reading.grades)):
         return False
-    told = any(stem in entry.words for stem in reading.words)
-    if reading.topic_publisher and not told and reading.topic_publisher not in entry.publishers:
+    if reading.subjects and _subject_fit(reading.subjects, entry.subjects) < _SAME_SUBJECT:
+        return False
+    if reading.level in _LEVELS_TOLD and entry.level not in _LEVELS_TOLD[reading.level]:
         return False
     if not _publisher_possible(reading.publishers, entry.publishers):
         return False
-    if reading.people:
-        named = sum(1 for person in reading.people if not person.editor)
-        if best.people < 1.0 or not (best.lead or best.found >= 2):
-            return False
-        if best.found < len(reading.people) and not (entry.open and best.found >= min(entry.author_count, 3)):
-            return False
-        # A lone surname without a class may mean a class whose book is not in the list.
-        return bool(
-            reading.grades
-            or reading.topic
-            or told
-            or named >= 2
-            or entry.subjects & _ONE_CLASS
-            or entry.first is None
-        )
-    known = sum(1 for stem in reading.words if stem in entry.words)
-    return (best.about >= 2.5 and known >= 2) or bool(reading.lines) or bool(reading.number)
+    told = any(stem in entry.words for stem in reading.words)
+    printed = reading.publishers & entry.publishers
+    if reading.level is None and entry.level == _ADVANCED_LEVEL and not told and not printed:
+        # There is nearly always a plain book of the same people; who has the advanced one says so.
+        return False
+    if reading.topic_publisher and not told and reading.topic_publisher not in entry.publishers:
+        return False
+    if _speak_of_different_things(reading, entry):
+        return False
+    if not reading.people:
+        known = sum(1 for stem in reading.words if stem in entry.words)
+        return (best.about >= 2.5 and known >= 2) or bool(reading.lines) or bool(reading.number)
+    if best.people < 1.0 or not (best.lead or best.found >= 2):
+        return False
+    if best.found < len(reading.people) and not (entry.open and best.found >= min(entry.author_count, 3)):
+        return False
+    if reading.grades or reading.topic or told or entry.subjects & _ONE_CLASS or entry.first is None:
+        return True
+    # Without a class only the co-authors can tell it: some of them may have written for another one too.
+    named = sum(1 for person in reading.people if not person.editor)
+    return named >= 2 and best.found >= min(entry.author_count, 3)
+
+
+def _speak_of_different_things(reading: _Reading, entry: _Entry) -> bool:
+    """Tell whether row and title each have a telling word that the other lacks: «XIX век» and «XVIII век»."""
+    left = any(known and stem not in entry.words for stem, known in reading.words.items())
+    return left and any(
+        weight >= _TELLING_WORD and stem not in reading.words for stem, weight in entry.words.items()
+    )
 
 
 def _publisher_possible(named: frozenset[str], of_book: frozenset[str]) -> bool:
@@ -1898,15 +1947,20 @@ def _candidates(
 _SERIES_NOTE = "%(people)s – «%(series)s»"
 _PEOPLE_NOTE = "%(people)s"
 _GRADE_NOTE = "%(grades)s класс"
-_COLLEGE_NOTE = "для колледжей"
-_LEVEL_NOTE = "%(level)s уровень"
-_NO_LEVEL_NOTE = "уровень не указан"
-_SPECIAL_NOTE = "для обучающихся с ОВЗ"
 _PUBLISHER_NOTE = "издательство «%(publisher)s»"
-_REWORKED_NOTE = "переработанное издание"
-_FORMER_NOTE = "прежнее издание"
 _PARTS_NOTE = "частей: %(parts)s"
 _TITLE_NOTE = "«%(title)s»"
+# Named so that the texts without parameters are told from the words of rows and taken for translation.
+_REPORT_LEVELS = (
+    "уровень не указан",
+    "базовый уровень",
+    "углублённый уровень",
+    "базовый и углублённый уровни",
+)
+_REPORT_COLLEGE = "для колледжей"
+_REPORT_SPECIAL = "для обучающихся с ОВЗ"
+_REPORT_REWORKED = "переработанное издание"
+_REPORT_FORMER = "прежнее издание"
 
 
 def _differences(entry: _Entry, among: Sequence[_Entry]) -> tuple[Note, ...]:
@@ -1925,14 +1979,13 @@ def _differences(entry: _Entry, among: Sequence[_Entry]) -> tuple[Note, ...]:
 
     tell(True, _people_note(entry, among), lambda one: set(one.authors) == set(entry.authors))
     tell(True, _grade_note(entry), lambda one: (one.first, one.last) == (entry.first, entry.last))
-    level = Note(_LEVEL_NOTE, {"level": _LEVELS[entry.level]}) if entry.level else Note(_NO_LEVEL_NOTE)
-    tell(True, level, lambda one: one.level == entry.level)
-    title = Note(_TITLE_NOTE, {"title": clean_title(book.title).text})
+    tell(True, Note(_REPORT_LEVELS[entry.level]), lambda one: one.level == entry.level)
+    title = Note(_TITLE_NOTE, {"title": entry.title})
     tell(False, title, lambda one: (one.group_words, one.subjects) == (entry.group_words, entry.subjects))
-    tell(False, Note(_SPECIAL_NOTE) if entry.special else None, lambda one: one.special)
+    tell(False, Note(_REPORT_SPECIAL) if entry.special else None, lambda one: one.special)
     publisher = Note(_PUBLISHER_NOTE, {"publisher": book.publisher}) if book.publisher else None
     tell(False, publisher, lambda one: one.publishers == entry.publishers)
-    edition = Note(_REWORKED_NOTE if entry.reworked else _FORMER_NOTE)
+    edition = Note(_REPORT_REWORKED if entry.reworked else _REPORT_FORMER)
     tell(False, edition, lambda one: one.reworked == entry.reworked)
     tell(False, Note(_PARTS_NOTE, {"parts": str(entry.set_of)}), lambda one: one.set_of == entry.set_of)
     return tuple(notes)
@@ -1956,12 +2009,9 @@ def _first_names(entry: _Entry, count: int) -> list[str]:
 
 def _grade_note(entry: _Entry) -> Note:
     if entry.first is None:
-        return Note(_COLLEGE_NOTE)
+        return Note(_REPORT_COLLEGE)
     grades = str(entry.first) if entry.first == entry.last else f"{entry.first}–{entry.last}"
     return Note(_GRADE_NOTE, {"grades": grades})
-
-
-_LEVELS = ("", "базовый", "углублённый", "базовый и углублённый")
 
 
 def _series_of(entry: _Entry) -> str:

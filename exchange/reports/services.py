@@ -20,11 +20,11 @@ from exchange.ledger.models import Balance as Account
 from exchange.postings import services as postings
 from exchange.postings.models import Offer, Request
 from exchange.postings.rules import PostingState, is_small_count
+from exchange.provision.services import provision
 from exchange.reports import rules
 from exchange.schools import access
 from exchange.schools.models import Holder, User
 from exchange.schools.rules import Action, HolderKind
-from exchange.stock import services as stock
 from exchange.stock.models import ShelfNote
 
 
@@ -160,7 +160,7 @@ def _numbers(rows: Sequence[Any], school: Holder, clock: Clock) -> dict[int, Num
 
 def _pupils(school: Holder, today: date) -> Mapping[int, int]:
     """Return, by textbook, the pupils of the school who need it, of all its grades."""
-    report = stock.provision(schools=[school], school_year=SchoolYear.of(today), on=today)
+    report = provision(schools=[school], school_year=SchoolYear.of(today), on=today)
     pupils: defaultdict[int, int] = defaultdict(int)
     for row in report.rows:
         pupils[row.textbook_id] += row.pupils

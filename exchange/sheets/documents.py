@@ -6,9 +6,23 @@ import html
 import re
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from exchange.sheets.grid import DAMAGED, NO, YES, Grid, Meter, Sheet, Value, iso_day, number, place, tidy
+from exchange.sheets.grid import (
+    DAMAGED,
+    NO,
+    TOO_MANY_ROWS,
+    YES,
+    Grid,
+    Merged,
+    Meter,
+    Sheet,
+    Value,
+    iso_day,
+    number,
+    place,
+    tidy,
+)
 from exchange.sheets.package import ENCRYPTED, Package, locals_of
 
 NO_TABLES = "В документе «%(file)s» нет таблиц."
@@ -67,22 +81,21 @@ class _OpenDocument:
         self._cells: list[Value] | None = None
         self._column = 0
         self._cell: dict[str, str] | None = None
-        self._paragraphs: list[str] = []
-        self._in_text = False
+        self._pieces: list[str] = []
+        self._in_paragraph = False
         self._remark = 0
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         if name in ("table-cell", "covered-table-cell") and self._cells is not None:
             self._cell = attributes
-            self._paragraphs = []
+            self._pieces = []
         elif name == "p" and self._cell is not None and not self._remark:
-            self._paragraphs.append("")
-            self._in_text = True
-        elif name in ("s", "tab", "line-break") and self._in_text:
-            self._paragraphs[-1] += "\n" if name == "line-break" else " "
+            self._pieces.append("\n")
+            self._in_paragraph = True
+        elif name in ("s", "tab", "line-break"):
+            self.text("\n" if name == "line-break" else " ")
         elif name == "annotation":
             self._remark += 1
-            self._in_text = False
         elif name == "table-row" and self._grid is not None:
             self._times = _count(attributes.get("table:number-rows-repeated"), self._meter)
             self._row += 1
@@ -100,8 +113,8 @@ class _OpenDocument:
             self._hidden_styles.add(self._style)
 
     def end(self, name: str) -> None:
-        if name == "p":
-            self._in_text = False
+        if name == "p" and not self._remark:
+            self._in_paragraph = False
         elif name in ("table-cell", "covered-table-cell"):
             self._end_cell(covered=name == "covered-table-cell")
         elif name == "annotation":
@@ -116,8 +129,8 @@ class _OpenDocument:
             self._grid = None
 
     def text(self, data: str) -> None:
-        if self._in_text:
-            self._paragraphs[-1] += data
+        if self._in_paragraph and not self._remark:
+            self._pieces.append(data)
 
     def _end_cell(self, *, covered: bool) -> None:
         cell, self._cell = self._cell, None
@@ -135,14 +148,13 @@ class _OpenDocument:
                 self._cells.extend([value] * (shown - 1))
         wide = _count(cell.get("table:number-columns-spanned"), self._meter)
         tall = _count(cell.get("table:number-rows-spanned"), self._meter)
-        self._grid.merge(
-            self._row, self._column, self._row + max(tall, 1) - 1, self._column + max(wide, 1) - 1
-        )
+        bottom, right = self._row + max(tall, 1) - 1, self._column + max(wide, 1) - 1
+        self._grid.merge(Merged(self._row, self._column, bottom, right))
         self._column += times
 
     def _value(self, cell: dict[str, str]) -> Value:
         kind = cell.get("office:value-type", "")
-        text = "\n".join(self._paragraphs)
+        text = "".join(self._pieces).strip("\n")
         if cell.get("calcext:value-type") == "error":
             return None
         if kind in ("float", "percentage", "currency"):
@@ -180,22 +192,23 @@ class _WordTable:
     span: int = 1
     continues: bool = False
     begins: bool = False
-    lines: list[str] = field(default_factory=list)
-    open_blocks: dict[int, tuple[int, int]] = field(default_factory=dict)
-    blocks: list[tuple[int, int, int, int]] = field(default_factory=list)
+    pieces: list[str] = field(default_factory=list)
+    open_blocks: dict[int, Merged] = field(default_factory=dict)
 
 
 class _Word:
     """The body of a document. What was deleted or moved away under «track changes» is not read."""
 
-    _SKIPPED = frozenset({"moveFrom", "Fallback"})
+    # Among «tabs», the properties of a paragraph, «tab» is not a character.
+    _SKIPPED = frozenset({"moveFrom", "Fallback", "tabs"})
+    _CHARACTERS = {"p": "\n", "br": "\n", "cr": "\n", "tab": " ", "noBreakHyphen": "-"}
 
     def __init__(self, meter: Meter) -> None:
         self.found: list[Sheet] = []
         self._meter = meter
         self._tables: list[_WordTable] = []
         self._above: deque[str] = deque(maxlen=ABOVE)
-        self._lines: list[str] = [""]
+        self._pieces: list[str] = []
         self._skipped = 0
         self._in_text = False
         self._number = 0
@@ -203,14 +216,9 @@ class _Word:
     def start(self, name: str, attributes: dict[str, str]) -> None:
         if name == "t":
             self._in_text = not self._skipped
-        elif name == "p":
-            self._lines_now.append("")
-        elif name in ("br", "cr", "tab"):
-            # «tab» also stands among the properties of paragraphs, before any text.
-            if self._lines_now and self._lines_now[-1]:
-                self._lines_now[-1] += "\n" if name != "tab" else " "
-        elif name == "noBreakHyphen":
-            self._write("-")
+        elif name in self._CHARACTERS:
+            if not self._skipped:
+                self._write(self._CHARACTERS[name])
         elif name in self._SKIPPED:
             self._skipped += 1
         elif name == "tbl":
@@ -229,7 +237,7 @@ class _Word:
             table.cells = []
         elif name == "tc":
             table.span, table.begins, table.continues = 1, False, False
-            table.lines = []
+            table.pieces = []
         elif name == "gridSpan":
             table.span = max(1, _count(attributes.get("val"), self._meter))
         elif name == "gridBefore":
@@ -244,9 +252,9 @@ class _Word:
         elif name in self._SKIPPED:
             self._skipped -= 1
         elif name == "p" and not self._tables:
-            if text := " ".join(self._lines[-1].split()):
+            if text := " ".join("".join(self._pieces).split()):
                 self._above.append(text[:1_000])
-            self._lines = [""]
+            self._pieces = []
         elif name == "tc" and self._tables:
             self._end_cell(self._tables[-1])
         elif name == "tr" and self._tables:
@@ -255,10 +263,8 @@ class _Word:
             table.cells = []
         elif name == "tbl" and self._tables:
             table = self._tables.pop()
-            for column, (top, right) in table.open_blocks.items():
-                table.blocks.append((top, column, table.row, right))
-            for block in table.blocks:
-                table.grid.merge(*block)
+            for block in table.open_blocks.values():
+                table.grid.merge(block)
             if sheet := table.grid.sheet():
                 self.found.append(sheet)
 
@@ -267,13 +273,7 @@ class _Word:
             self._write(data)
 
     def _write(self, text: str) -> None:
-        if not self._lines_now:
-            self._lines_now.append("")
-        self._lines_now[-1] += text
-
-    @property
-    def _lines_now(self) -> list[str]:
-        return self._tables[-1].lines if self._tables else self._lines
+        (self._tables[-1].pieces if self._tables else self._pieces).append(text)
 
     def _heading(self) -> tuple[str, ...]:
         """Return the lines before a table, once."""
@@ -284,14 +284,17 @@ class _Word:
 
     def _end_cell(self, table: _WordTable) -> None:
         column, right = table.column, table.column + table.span - 1
-        value = tidy("\n".join(line for line in table.lines if line))
-        if not table.continues and column in table.open_blocks:
-            top, block_right = table.open_blocks.pop(column)
-            table.blocks.append((top, column, table.row - 1, block_right))
-        if table.begins:
-            table.open_blocks[column] = (table.row, right)
-        elif right > column and not table.continues:
-            table.blocks.append((table.row, column, table.row, right))
+        value = tidy("\n".join(line for line in "".join(table.pieces).split("\n") if line))
+        if table.continues and column in table.open_blocks:
+            table.open_blocks[column] = replace(table.open_blocks[column], bottom=table.row)
+        else:
+            if column in table.open_blocks:
+                table.grid.merge(table.open_blocks.pop(column))
+            block = Merged(table.row, column, table.row, right)
+            if table.begins:
+                table.open_blocks[column] = block
+            else:
+                table.grid.merge(block)
         if value is not None:
             if column < self._meter.limits.columns:
                 place(table.cells, column, value)
@@ -309,6 +312,8 @@ _ANY_TAG = re.compile(r"</?[a-zA-Z!?][^<>]{0,2000}>")
 _SPAN = re.compile(r"\b(row|col)span\s*=\s*[\"']?\s*([0-9]{1,9})", re.IGNORECASE)
 _UNSEEN = re.compile(r"</(?:style|script|title)\b", re.IGNORECASE)
 _BLANKS = re.compile(r"[ \t\r\n]+")
+BLANK_ROWS = 4
+"""How many times as many rows as are read a page may have, blank ones included."""
 CHARSET = re.compile(rb"charset\s*=\s*[\"']?\s*([\w-]{1,40})", re.IGNORECASE)
 
 
@@ -338,7 +343,7 @@ def html_tables(text: str, meter: Meter) -> Iterator[Sheet]:
 
 @dataclass
 class _HtmlTable:
-    """A table being read; ``taken`` tells in how many further rows a column is covered from above."""
+    """A table being read; ``taken`` tells to which row a column is covered from above."""
 
     grid: Grid
     row: int = 0
@@ -357,6 +362,7 @@ class _Html:
         self._meter = meter
         self._tables: list[_HtmlTable] = []
         self._number = 0
+        self._rows = 0
 
     def start(self, name: str, attributes: str) -> None:
         if name == "table":
@@ -366,15 +372,13 @@ class _Html:
             return
         elif name == "tr":
             self._end_row()
-            self._tables[-1].in_row = True
-            self._tables[-1].row += 1
+            self._begin_row()
         elif name in ("td", "th"):
             table = self._tables[-1]
             self._end_cell()
             if not table.in_row:
-                table.in_row = True
-                table.row += 1
-            while table.taken.get(table.column):
+                self._begin_row()
+            while table.taken.get(table.column, 0) >= table.row:
                 table.column += 1
             spans = {each[1].lower(): int(each[2]) for each in _SPAN.finditer(attributes)}
             table.down, table.across = max(1, spans.get("row", 1)), max(1, spans.get("col", 1))
@@ -403,6 +407,15 @@ class _Html:
         while self._tables:
             self.end("table")
 
+    def _begin_row(self) -> None:
+        self._tables[-1].in_row = True
+        self._tables[-1].row += 1
+        # Blank rows take time too where cells of other rows cover them.
+        self._rows += 1
+        limit = self._meter.limits.rows
+        if self._rows > BLANK_ROWS * limit:
+            raise self._meter.refusal(TOO_MANY_ROWS, limit=limit)
+
     def _end_cell(self) -> None:
         table = self._tables[-1]
         if table.pieces is None:
@@ -417,10 +430,11 @@ class _Html:
             else:
                 table.grid.leave_out(1)
         right = table.column + table.across - 1
-        table.grid.merge(table.row, table.column, table.row + table.down - 1, right)
+        table.grid.merge(Merged(table.row, table.column, table.row + table.down - 1, right))
         if table.down > 1:
-            for column in range(table.column, min(right + 1, limit)):
-                table.taken[column] = table.down
+            covered = range(table.column, min(right + 1, limit))
+            self._meter.cells(len(covered))
+            table.taken.update(dict.fromkeys(covered, table.row + table.down - 1))
         table.column = right + 1
 
     def _end_row(self) -> None:
@@ -430,4 +444,3 @@ class _Html:
         self._end_cell()
         table.grid.add(table.row, table.cells)
         table.cells, table.column, table.in_row = [], 0, False
-        table.taken = {column: rows - 1 for column, rows in table.taken.items() if rows > 1}

@@ -14,6 +14,7 @@ from exchange.sheets.grid import (
     NO,
     YES,
     Grid,
+    Merged,
     Meter,
     Sheet,
     Value,
@@ -25,7 +26,7 @@ from exchange.sheets.grid import (
     tidy,
     whole,
 )
-from exchange.sheets.package import CROWDED, ENCRYPTED, Package, locals_of, parse
+from exchange.sheets.package import CHUNK, CROWDED, ENCRYPTED, Package, locals_of, parse
 
 _ESCAPED = re.compile("_x([0-9A-Fa-f]{4})_")
 
@@ -258,7 +259,8 @@ class _Worksheet:
         first, _, last = written.partition(":")
         one, other = _REFERENCE.fullmatch(first), _REFERENCE.fullmatch(last)
         if one and other:
-            self._grid.merge(int(one[2]), self._letters[one[1]], int(other[2]), self._letters[other[1]])
+            left, right = self._letters[one[1]], self._letters[other[1]]
+            self._grid.merge(Merged(int(one[2]), left, int(other[2]), right))
 
 
 # --- the XML of Excel 2003, in which accounting programs like to write their «.xls» ---
@@ -267,7 +269,7 @@ class _Worksheet:
 def xml_2003(content: bytes, meter: Meter) -> Iterator[Sheet]:
     """Yield the worksheets of an XML spreadsheet of 2003."""
     handler = _Xml2003(meter)
-    parse([content], handler, meter)
+    parse((content[at : at + CHUNK] for at in range(0, len(content), CHUNK)), handler, meter)
     yield from handler.found
 
 
@@ -276,8 +278,6 @@ class _Xml2003:
         self.found: list[Sheet] = []
         self._meter = meter
         self._grid = Grid("", meter)
-        self._hidden = False
-        self._name = ""
         self._row = 0
         self._column = 0
         self._cells: list[Value] = []
@@ -298,7 +298,7 @@ class _Xml2003:
             self._across = self._number(attributes, "MergeAcross", 0)
             down = self._number(attributes, "MergeDown", 0)
             left = self._column - 1
-            self._grid.merge(self._row, left, self._row + down, left + self._across)
+            self._grid.merge(Merged(self._row, left, self._row + down, left + self._across))
             if "Formula" in locals_of(attributes):
                 self._grid.formula(self._row)
         elif name == "Data":
@@ -379,7 +379,7 @@ def xls(content: bytes, meter: Meter) -> Iterator[Sheet]:
                 if any(cell.ctype for cell in cells):
                     grid.add(at + 1, [_old_value(cell, book) for cell in cells])
             for top, below, left, after in source.merged_cells:
-                grid.merge(top + 1, left, below, after - 1)
+                grid.merge(Merged(top + 1, left, below, after - 1))
             book.unload_sheet(index)
         except Invalid:
             raise

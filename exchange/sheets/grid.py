@@ -26,6 +26,7 @@ ROW_TOO_FAR = (
 )
 TOO_MANY_CELLS = "В файле «%(file)s» больше %(limit)s ячеек. Разделите таблицу на несколько файлов."
 DAMAGED = "Файл «%(file)s» повреждён. Откройте его, сохраните заново и загрузите ещё раз."
+TOO_MANY_SHEETS = "Файл «%(file)s» устроен подозрительно (в нём слишком много таблиц), он не загружен."
 MERGED_TWICE = (
     "Файл «%(file)s» устроен подозрительно (объединённые ячейки накрывают друг друга), он не загружен."
 )
@@ -36,16 +37,17 @@ class Limits:
     """How much of a file is read before it is refused.
 
     ``megabytes`` of the file as it came, ``unpacked`` megabytes and ``members`` of the archive inside it,
-    ``ratio`` of the two; ``tags`` is the number of «<» in its XML; ``rows`` and ``cells`` count what is
-    filled in all its sheets, and no row may have a number above ``rows``. Columns beyond ``columns`` are
-    left out.
+    ``ratio`` of the two; ``tags`` is the number of «<» in its XML, ``sheets`` of its tables; ``rows`` and
+    ``cells`` count what is filled in all of them, and no row may have a number above ``rows``. Columns beyond
+    ``columns`` are left out.
     """
 
     megabytes: int = 20
     unpacked: int = 160
     ratio: int = 200
     members: int = 2_000
-    tags: int = 10_000_000
+    tags: int = 6_000_000
+    sheets: int = 1_000
     rows: int = 30_000
     columns: int = 256
     cells: int = 2_000_000
@@ -98,7 +100,7 @@ class Meter:
     def __init__(self, file: str, limits: Limits) -> None:
         self.file = file
         self.limits = limits
-        self._tags = self._rows = self._cells = 0
+        self._tags = self._sheets = self._rows = self._cells = 0
 
     def refusal(self, message: str, **parameters: object) -> Invalid:
         """Return the error with the file's name in it."""
@@ -110,12 +112,22 @@ class Meter:
         if self._tags > self.limits.tags:
             raise self.refusal(TOO_MANY_TAGS)
 
+    def sheet(self) -> None:
+        """Count a table, also an empty one."""
+        self._sheets += 1
+        if self._sheets > self.limits.sheets:
+            raise self.refusal(TOO_MANY_SHEETS)
+
     def rows(self, number: int, width: int) -> None:
         """Count filled rows of ``width`` cells."""
         self._rows += number
-        self._cells += number * width
         if self._rows > self.limits.rows:
             raise self.refusal(TOO_MANY_ROWS, limit=self.limits.rows)
+        self.cells(number * width)
+
+    def cells(self, number: int) -> None:
+        """Count cells."""
+        self._cells += number
         if self._cells > self.limits.cells:
             raise self.refusal(TOO_MANY_CELLS, limit=self.limits.cells)
 
@@ -124,6 +136,7 @@ class Grid:
     """A sheet being read, row by row from the top."""
 
     def __init__(self, name: str, meter: Meter, *, hidden: bool = False, above: Iterable[str] = ()) -> None:
+        meter.sheet()
         self.name = tidy_name(name)
         self._meter = meter
         self._hidden = hidden
@@ -166,10 +179,10 @@ class Grid:
         if self._formula_row is None:
             self._formula_row = row
 
-    def merge(self, top: int, left: int, bottom: int, right: int) -> None:
-        """Note a block of merged cells."""
-        if (top < bottom or left < right) and left < self._meter.limits.columns:
-            self._merged.append(Merged(top, left, bottom, right))
+    def merge(self, block: Merged) -> None:
+        """Note a block of merged cells; one of a single cell is none."""
+        if (block.top < block.bottom or block.left < block.right) and block.left < self._meter.limits.columns:
+            self._merged.append(block)
 
     def sheet(self) -> Sheet | None:
         """Return what was read, or None if nothing was in it."""

@@ -29,8 +29,11 @@ def lines(text: str, meter: Meter, *, header: Header | None, first: str = "") ->
     else:
         delimiter = _delimiter(text, header, first)
     grid = Grid("", meter)
+    columns = meter.limits.columns
     for number, cells in enumerate(islice(_rows(text, delimiter), skipped, None), start=skipped + 1):
-        grid.add(number, [tidy(cell) for cell in cells])
+        if len(cells) > columns:
+            grid.leave_out(sum(tidy(cell) is not None for cell in islice(cells, columns, None)))
+        grid.add(number, [tidy(cell) for cell in cells[:columns]])
     return grid.sheet()
 
 

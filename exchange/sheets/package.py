@@ -22,14 +22,20 @@ MISPLACED = (
 CROWDED = "Файл «%(file)s» устроен подозрительно (слишком много частей в архиве), он не загружен."
 ODD = "Файл «%(file)s» устроен подозрительно (сжат необычным способом), он не загружен."
 TOO_LARGE = "Файл «%(file)s» устроен подозрительно (после распаковки он слишком велик), он не загружен."
+ENDLESS = "Файл «%(file)s» устроен подозрительно (в нём есть слишком длинная запись), он не загружен."
+TOO_DEEP = "Файл «%(file)s» устроен подозрительно (записи в нём слишком глубоко вложены), он не загружен."
 DECLARED = (
     "Файл «%(file)s» устроен подозрительно (в нём есть объявления XML, которых в таблицах не бывает), "
     "он не загружен."
 )
 ENCRYPTED = "Файл «%(file)s» защищён паролем. Снимите пароль и загрузите файл снова."
 
-CHUNK = 8 * 1024 * 1024
-"""Large, because expat begins a tag anew with every piece of it that comes."""
+CHUNK = 1024 * 1024
+"""Bytes that are read, and parsed, at a time."""
+LONGEST = 1024 * 1024
+"""How many bytes may follow each other without a «<»: longer tags and texts take expat ever longer."""
+DEEPEST = 500
+"""How many elements may be open; Word takes about ten for a table within a table."""
 SMALL = 4 * 1024 * 1024
 """What unpacks to less is no bomb whatever the ratio."""
 
@@ -57,22 +63,40 @@ def parse(chunks: Iterable[bytes], handler: Handler, meter: Meter) -> None:
     def refuse(*_: object) -> None:
         raise meter.refusal(DECLARED)
 
+    start_element, end_element = handler.start, handler.end
+    prefixed = False
+    depth = 0
+
     def root(name: str, attributes: dict[str, str]) -> None:
-        start, end = handler.start, handler.end
-        if ":" in name:
-            parser.StartElementHandler = lambda name, attributes: start(local(name), attributes)
-            parser.EndElementHandler = lambda name: end(local(name))
-        else:
-            parser.StartElementHandler = start
-            parser.EndElementHandler = end
-        start(local(name), attributes)
+        nonlocal prefixed
+        prefixed = ":" in name
+        parser.StartElementHandler = start
+        start(name, attributes)
+
+    def start(name: str, attributes: dict[str, str]) -> None:
+        nonlocal depth
+        depth += 1
+        if depth > DEEPEST:
+            raise meter.refusal(TOO_DEEP)
+        start_element(local(name) if prefixed else name, attributes)
+
+    def end(name: str) -> None:
+        nonlocal depth
+        depth -= 1
+        end_element(local(name) if prefixed else name)
 
     parser.StartDoctypeDeclHandler = refuse
     parser.StartElementHandler = root
+    parser.EndElementHandler = end
     parser.CharacterDataHandler = handler.text
+    quiet = 0
     try:
         for chunk in chunks:
-            meter.tags(chunk.count(b"<"))
+            tags = chunk.count(b"<")
+            meter.tags(tags)
+            quiet = 0 if tags else quiet + len(chunk)
+            if quiet > LONGEST:
+                raise meter.refusal(ENDLESS)
             parser.Parse(chunk, False)
         parser.Parse(b"", True)
     except expat.ExpatError as error:

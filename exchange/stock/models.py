@@ -26,15 +26,18 @@ class ShelfNote(Base):
 
 
 class SchoolReserve(Base):
-    """What a school keeps beyond its pupils and what it expects to wear out in a year: both in per cent."""
+    """What a school wants and keeps beyond its pupils and expects to wear out in a year, in per cent."""
 
     __tablename__ = "school_reserve"
     __table_args__ = (
+        sa.CheckConstraint("reserve_percent BETWEEN 0 AND 50", name="reserve"),
         sa.CheckConstraint("buffer_percent BETWEEN 0 AND 50", name="buffer"),
         sa.CheckConstraint("wear_percent BETWEEN 0 AND 50", name="wear"),
     )
 
     school_id: Mapped[int] = mapped_column(sa.ForeignKey("holder.id"), primary_key=True)
+    reserve_percent: Mapped[int] = mapped_column(sa.SmallInteger, default=0)
+    """Copies wanted beyond the pupils, per 100 pupils who use the book, rounded up."""
     buffer_percent: Mapped[int] = mapped_column(sa.SmallInteger, default=0)
     """Copies kept back from the surplus, per 100 pupils who use the book, rounded up."""
     wear_percent: Mapped[int] = mapped_column(sa.SmallInteger, default=0)

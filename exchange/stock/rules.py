@@ -1,13 +1,16 @@
-"""Usable copies, complete sets, need, surplus and coverage."""
+"""Usable copies, complete sets, whose pupils need a book, need and surplus."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from enum import StrEnum
 
+from exchange.approved.rules import Use, users_of
 from exchange.catalog.rules import Legality, SchoolYear, Verdict
+from exchange.classes.rules import Group
 from exchange.errors import Invalid
 
 MOST_COPIES = 99_999
@@ -82,22 +85,58 @@ def surplus(usable: int, pupils: int, buffer: int = 0) -> int:
     return max(0, usable - pupils - buffer)
 
 
-def coverage(rows: Iterable[tuple[int, int]]) -> float | None:
-    """Return Σ min(usable, pupils) / Σ pupils over rows of (usable, pupils); ``None`` without pupils.
+MOST_PERCENT = 50
+"""The most of its copies that a school keeps back or expects to wear out, in per cent."""
 
-    Never an average of ratios: a school with many spare books would hide another's shortage.
+
+@dataclass(frozen=True)
+class Reserve:
+    """What a school wants beyond its pupils and loses in a year, in per cent; copies are rounded up.
+
+    ``reserve_percent`` of the pupils are asked for beyond them, ``buffer_percent`` are not given away;
+    ``wear_percent`` of the copies become unfit within a year.
     """
-    served = total = 0
-    for usable, pupils in rows:
-        served += min(usable, pupils)
-        total += pupils
-    return served / total if total else None
+
+    reserve_percent: int = 0
+    buffer_percent: int = 0
+    wear_percent: int = 0
+
+    def reserve(self, pupils: int) -> int:
+        """Return the copies that are to be had beyond one for each pupil."""
+        return _percent(pupils, self.reserve_percent)
+
+    def buffer(self, pupils: int) -> int:
+        """Return the copies beyond the pupils that are not given away: at least the reserve."""
+        return _percent(pupils, max(self.reserve_percent, self.buffer_percent))
+
+    def wear(self, copies: int) -> int:
+        """Return the copies expected to become unfit within a year."""
+        return _percent(copies, self.wear_percent)
+
+
+NOTHING_KEPT = Reserve()
+
+
+def _percent(number: int, percent: int) -> int:
+    return -(-number * percent // 100)
+
+
+def check_reserve(reserve: Reserve) -> None:
+    """Raise ``Invalid`` for a share that cannot be."""
+    for field, percent in (
+        ("reserve", reserve.reserve_percent),
+        ("buffer", reserve.buffer_percent),
+        ("wear", reserve.wear_percent),
+    ):
+        if not 0 <= percent <= MOST_PERCENT:
+            raise Invalid("От 0 до %(most)s процентов.", field=field, most=MOST_PERCENT)
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A textbook a school holds or asks for, as far as the question goes whose pupils need it.
+    """A textbook a school holds, asks for or has chosen, as far as the question goes whose pupils need it.
 
+    ``subject`` is its course (``approved.rules.course_of``): books of one course replace each other.
     ``lasts``: it may be used to the end of the school year.
     """
 
@@ -120,7 +159,7 @@ class Candidate:
 
 
 def grades_using(books: Iterable[Candidate]) -> dict[int, list[int]]:
-    """Return, per textbook of one school, the grades whose pupils attach to it.
+    """Return, per textbook of one school, the grades whose pupils attach to it as far as nobody has chosen.
 
     All pupils of a grade attach to every book of the grade that the school holds or asks for. A book that may
     not be used attaches (as missing) only where the school has no other one of that subject and grade.
@@ -135,83 +174,48 @@ def grades_using(books: Iterable[Candidate]) -> dict[int, list[int]]:
     }
 
 
-def spread(copies: int, pupils_by_grade: Mapping[int, int]) -> dict[int, int]:
-    """Divide the copies of a book among the grades it serves: the youngest first, the rest to the oldest.
+@dataclass(frozen=True, order=True)
+class Attached:
+    """``pupils`` of a class group who need a textbook."""
 
-    The parts add up to ``copies``, and what they serve adds up to min(copies, all pupils): no copy is counted
-    for two grades.
-    """
-    result: dict[int, int] = {}
-    left = copies
-    for grade in sorted(pupils_by_grade):
-        result[grade] = min(left, pupils_by_grade[grade])
-        left -= result[grade]
-    if result:
-        result[max(result)] += left
-    return result
-
-
-@dataclass(frozen=True)
-class Provided:
-    """One textbook at one school for the pupils of one grade.
-
-    ``usable``: complete sets fit for use whose book may be used to the end of the school year.
-    ``fit``: complete sets fit for use, whatever the federal list says: the copies of the uncapped K.
-    """
-
-    school_id: int
-    textbook_id: int
-    subject: str
     grade: int
+    letter: str
     pupils: int
-    usable: int
-    fit: int
-
-    @property
-    def served(self) -> int:
-        """Pupils who have the book."""
-        return min(self.usable, self.pupils)
-
-    @property
-    def missing(self) -> int:
-        """Sets that are lacking."""
-        return need(self.usable, self.pupils)
 
 
-@dataclass(frozen=True)
-class Provision:
-    """How well some rows are provided: sums, and ratios of the sums.
+def attach(
+    books: Iterable[Candidate], groups: Iterable[Group], uses: Iterable[Use] = ()
+) -> dict[int, tuple[Attached, ...]]:
+    """Return, per textbook of one school, the class groups whose pupils need it, by grade and letter.
 
-    ``pupils`` and ``served`` count a pupil once for every book, ``missing`` counts sets.
+    The one rule for the shelf, the postings and the provision. Where the school's approved list names a book
+    for a course of a grade, the pupils attach as the list says and to nothing else of that course; elsewhere
+    by ``grades_using``. A special-needs book counts only where the list says how many pupils it is for, and
+    says nothing about the book of the others. A textbook that is missing in the answer: it is not known who
+    needs it; an empty answer: nobody does. ``books`` are all that the school holds, asks for or has chosen.
     """
-
-    books: int = 0
-    pupils: int = 0
-    served: int = 0
-    missing: int = 0
-    fit: int = 0
-
-    @property
-    def coverage(self) -> float | None:
-        """Σ min(usable, pupils) / Σ pupils, 0 to 1; ``None`` without pupils."""
-        return self.served / self.pupils if self.pupils else None
-
-    @property
-    def uncapped(self) -> float | None:
-        """The «К» people know: (in stock − to be written off) / pupils; may exceed 1 and hide a shortage."""
-        return self.fit / self.pupils if self.pupils else None
-
-
-def provision_of(rows: Iterable[Provided]) -> Provision:
-    """Add rows up. Never an average of ratios: one school's spare books would hide another's shortage."""
-    kept = list(rows)
-    return Provision(
-        books=len({row.textbook_id for row in kept}),
-        pupils=sum(row.pupils for row in kept),
-        served=sum(row.served for row in kept),
-        missing=sum(row.missing for row in kept),
-        fit=sum(row.fit for row in kept),
-    )
+    kept = {book.textbook_id: book for book in books}
+    classes = [group for group in groups if group.pupils]
+    if not classes:
+        return {}
+    special = {number for number, book in kept.items() if book.special_needs}
+    told = [use for use in uses if use.textbook_id not in special or use.pupils is not None]
+    chosen = {(use.grade, use.subject) for use in told if use.textbook_id not in special}
+    pupils: defaultdict[int, defaultdict[tuple[int, str], int]] = defaultdict(lambda: defaultdict(int))
+    for user in users_of(told, classes):
+        pupils[user.textbook_id][user.grade, user.letter] += user.pupils
+    known = {use.textbook_id for use in told}
+    for number, grades in grades_using(kept.values()).items():
+        book = kept[number]
+        if grades or any((grade, book.subject) in chosen for grade in book.grades):
+            known.add(number)
+        for group in classes:
+            if group.grade in grades and (group.grade, book.subject) not in chosen:
+                pupils[number][group.grade, group.letter] += group.pupils
+    return {
+        number: tuple(Attached(*place, each) for place, each in sorted(pupils[number].items()))
+        for number in sorted(known)
+    }
 
 
 def check_count(copies: int, *, promised: int, offered: int) -> None:
@@ -259,7 +263,8 @@ class ShelfEdition:
     """One year and part of a textbook at one place, all in copies.
 
     ``own`` and ``borrowed`` stand here; ``lent`` are the place's own at another place, ``away`` its own on
-    the road or in dispute; ``promised`` and ``offered`` stand here still; ``worn`` stand here and are unfit.
+    the road or in dispute; ``promised``, ``offered`` and ``asked`` (for, with no answer yet) stand here
+    still; ``worn`` stand here and are unfit.
     ``edition_id`` is ``None`` for a part that has never been here.
     """
 
@@ -272,6 +277,7 @@ class ShelfEdition:
     away: int = 0
     promised: int = 0
     offered: int = 0
+    asked: int = 0
     worn: int = 0
     condition: Condition | None = None
     counted_at: datetime | None = None
@@ -288,16 +294,16 @@ class ShelfEdition:
 
     @property
     def free(self) -> int:
-        """Own copies fit for use, neither promised nor offered to anybody."""
-        return max(0, fit(self.own, self.worn) - self.promised - self.offered)
+        """Own copies fit for use, neither promised nor offered to anybody, nor asked for."""
+        return max(0, fit(self.own, self.worn) - self.promised - self.offered - self.asked)
 
 
 @dataclass(frozen=True)
 class ShelfBook:
     """A textbook at one place: its years and parts, the pupils who need it, what follows.
 
-    ``pupils`` is ``None`` where it is not known: no enrolment entered, special needs, another kind of place.
-    ``found``: it matches the words somebody looks for.
+    ``pupils`` is ``None`` where it is not known: no enrolment entered, special needs without a number in the
+    approved list, another kind of place. ``found``: it matches the words somebody looks for.
     """
 
     id: int
@@ -316,6 +322,7 @@ class ShelfBook:
     lasts: bool
     pupils: int | None
     editions: tuple[ShelfEdition, ...]
+    keeping: Reserve = NOTHING_KEPT
 
     def by_part(self, count: Callable[[ShelfEdition], int]) -> dict[int, int]:
         """Return ``count`` added up over the years, per part."""
@@ -356,16 +363,22 @@ class ShelfBook:
 
     @property
     def need(self) -> int | None:
-        """Sets that are lacking."""
-        return None if self.pupils is None else need(self.staying, self.pupils)
+        """Sets that are lacking, with the reserve the school wants."""
+        if self.pupils is None:
+            return None
+        return need(self.staying, self.pupils, self.keeping.reserve(self.pupils))
 
     @property
     def surplus(self) -> int | None:
-        """Sets to spare, of the place's own and not yet offered."""
-        if self.pupils is None:
-            return None
+        """Sets to spare beyond the buffer, of the place's own, neither offered nor asked for already."""
+        if self.pupils is None or not self.lasts:
+            return None if self.pupils is None else 0
+        left = self.by_part(
+            lambda edition: max(0, edition.fit - edition.promised - edition.offered - edition.asked)
+        )
         own = sets_of(self.by_part(lambda edition: edition.free), self.parts).complete
-        return min(surplus(self.staying, self.pupils), own)
+        spare = surplus(sets_of(left, self.parts).complete, self.pupils, self.keeping.buffer(self.pupils))
+        return min(spare, own)
 
     @property
     def offer_year(self) -> int | None:

@@ -1,8 +1,7 @@
-"""Counts, arrivals, write-offs and notes of a shelf; what a shelf holds and how it provides."""
+"""Counts, arrivals, write-offs and notes of a shelf; what a shelf holds and who needs it."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -11,17 +10,22 @@ from typing import Any
 import sqlalchemy as sa
 
 from exchange import journal
+from exchange.approved import services as approved
+from exchange.approved.models import ApprovedList, ApprovedUse
+from exchange.approved.rules import Use, course_of
 from exchange.catalog import services as catalog
 from exchange.catalog.models import Edition, Textbook
 from exchange.catalog.rules import SchoolYear, Verdict
 from exchange.classes import services as classes
+from exchange.classes.rules import Group
 from exchange.clock import Clock
 from exchange.db import db, insert_if_absent
-from exchange.errors import Invalid, NotFound
+from exchange.errors import DomainError, Invalid, NotFound, Refusals
 from exchange.ledger import services as ledger
 from exchange.ledger.models import Balance, Movement, MovementLine
 from exchange.ledger.rules import (
     WRITE_OFF_NAMES,
+    Line,
     MovementKind,
     WriteOffReason,
     transfer_of_copies,
@@ -30,8 +34,8 @@ from exchange.schools import access
 from exchange.schools.models import Holder, User
 from exchange.schools.rules import Action, HolderKind
 from exchange.stock import rules
-from exchange.stock.models import ShelfNote
-from exchange.stock.rules import Candidate, Condition, Provided, ShelfBook, ShelfEdition
+from exchange.stock.models import SchoolReserve, ShelfNote
+from exchange.stock.rules import Candidate, Condition, Reserve, ShelfBook, ShelfEdition
 
 OPEN = "open"
 _offer = sa.table(
@@ -39,8 +43,12 @@ _offer = sa.table(
     *map(sa.column, ("holder_id", "edition_id", "copies", "reserved", "state")),
 )
 _request = sa.table("request", *map(sa.column, ("school_id", "textbook_id", "state")))
-# The feature of offers and requests stands above this one and owns these tables. The shelf only reads them:
-# what is offered cannot be counted away, and what is asked for is in use.
+_transfer = sa.table("transfer", *map(sa.column, ("id", "state", "giver_id")))
+_line = sa.table("transfer_line", *map(sa.column, ("transfer_id", "edition_id", "owner_id", "asked")))
+PROPOSED = "proposed"
+# The features of postings and transfers stand above this one and own these tables. The shelf only reads them:
+# what is offered cannot be counted away, what is asked for is in use, and what others have asked for but
+# nobody has agreed to is promised nowhere in the ledger.
 
 _PLACES = (HolderKind.SCHOOL, HolderKind.FUND)
 _ON_THE_WAY = (HolderKind.TRANSIT, HolderKind.DISPUTED)
@@ -66,27 +74,12 @@ def count(
     ``Invalid`` (field «copies») below what is promised or offered, and when ``seen`` is no longer so.
     """
     _require_count(by, holder)
-    now, promised = ledger.locked(owner_id=holder.id, holder_id=holder.id, edition_id=edition.id)
-    if seen is not None:
-        rules.check_seen(seen, now)
-    rules.check_count(copies, promised=promised, offered=_offered(holder.id, edition.id))
-    note = _note(holder.id, edition.id)
-    note.counted_at = clock.now()
-    if copies < now:
-        note.worn = min(note.worn, copies + _borrowed(holder.id, edition.id))
+    now, lines = _counted(holder, edition.id, copies, seen=seen, clock=clock)
     db.session.flush()
-    if copies == now:
+    if not lines:
         return None
-    source = ledger.technical(holder.district_id, HolderKind.SOURCE)
     movement = ledger.post(
-        MovementKind.COUNT,
-        transfer_of_copies(
-            edition.id, copies - now, owner=(holder.id, holder.id), holder=(source, holder.id)
-        ),
-        by=by,
-        clock=clock,
-        district_id=holder.district_id,
-        reason=reason,
+        MovementKind.COUNT, lines, by=by, clock=clock, district_id=holder.district_id, reason=reason
     )
     _record(
         holder,
@@ -98,6 +91,84 @@ def count(
         after=copies,
     )
     return movement
+
+
+def _counted(
+    holder: Holder, edition_id: int, copies: int, *, seen: int | None, clock: Clock
+) -> tuple[int, list[Line]]:
+    """Check one count of the holder's own copies and note its day; return what was, and what has to move."""
+    now, promised = ledger.locked(owner_id=holder.id, holder_id=holder.id, edition_id=edition_id)
+    if seen is not None:
+        rules.check_seen(seen, now)
+    rules.check_count(copies, promised=promised, offered=_offered(holder.id, edition_id))
+    note = _note(holder.id, edition_id)
+    note.counted_at = clock.now()
+    if copies < now:
+        note.worn = min(note.worn, copies + _borrowed(holder.id, edition_id))
+    if copies == now:
+        return now, []
+    source = ledger.technical(holder.district_id, HolderKind.SOURCE)
+    lines = transfer_of_copies(
+        edition_id, copies - now, owner=(holder.id, holder.id), holder=(source, holder.id)
+    )
+    return now, lines
+
+
+def count_together(
+    *,
+    holder: Holder,
+    counted: Mapping[int, Counted],
+    by: User,
+    clock: Clock,
+    reason: str = "",
+    document: str = "",
+) -> Movement | None:
+    """Write down many counts of the holder's own copies, by edition, as one movement; all or nothing.
+
+    Returns ``None`` where everything is as it was. Raises ``Refusals`` by edition for what is promised or
+    offered, and where the number somebody saw is no longer so.
+    """
+    _require_count(by, holder)
+    moved: list[Line] = []
+    refused: dict[int, DomainError] = {}
+    for edition_id, value in sorted(counted.items()):
+        try:
+            _, lines = _counted(holder, edition_id, value.copies, seen=value.seen, clock=clock)
+        except Invalid as error:
+            refused[edition_id] = error
+        else:
+            moved += lines
+    if refused:
+        raise Refusals(refused)
+    db.session.flush()
+    if not moved:
+        return None
+    return ledger.post(
+        MovementKind.COUNT,
+        moved,
+        by=by,
+        clock=clock,
+        district_id=holder.district_id,
+        reason=reason,
+        document=document,
+    )
+
+
+def note_counted(*, holder: Holder, edition_ids: Collection[int], by: User, clock: Clock) -> None:
+    """Note that these editions have been counted now, where the books agreed with the shelf."""
+    _require_count(by, holder)
+    noted = set(
+        db.session.scalars(
+            sa.update(ShelfNote)
+            .where(ShelfNote.holder_id == holder.id, ShelfNote.edition_id.in_(edition_ids))
+            .values(counted_at=clock.now())
+            .returning(ShelfNote.edition_id)
+            .execution_options(synchronize_session="fetch")
+        )
+    )
+    for edition_id in sorted(set(edition_ids) - noted):
+        _note(holder.id, edition_id).counted_at = clock.now()
+    db.session.flush()
 
 
 @dataclass(frozen=True)
@@ -194,42 +265,16 @@ def write_off(
     A school writes off its own copies only: what it has on loan goes back or is replaced. Whoever keeps the
     fund writes off whatever stands there. Raises ``Invalid`` when fewer are free.
     """
-    _require_count(by, holder)
-    if owner.district_id != holder.district_id:
-        raise NotFound
-    if owner.id != holder.id and holder.kind is not HolderKind.FUND:
-        raise Invalid("Чужие книги не списывают: их возвращают или заменяют владельцу.", field="copies")
-    if copies <= 0:
-        raise Invalid("Укажите, сколько экземпляров: хотя бы один.", field="copies")
-    if not document.strip():
-        raise Invalid("Напишите номер и дату акта о списании.", field="document")
-    now, promised = ledger.locked(owner_id=owner.id, holder_id=holder.id, edition_id=edition.id)
-    if copies > now:
-        raise Invalid("На полке только %(now)s экз.: столько и можно списать.", field="copies", now=now)
-    offered = _offered(holder.id, edition.id) if owner.id == holder.id else 0
-    rules.check_count(now - copies, promised=promised, offered=offered)
-    note = _note(holder.id, edition.id)
-    note.worn = rules.worn_after_write_off(
-        note.worn,
-        copies,
-        _here(holder.id, edition.id) - copies,
-        were_there=reason is not WriteOffReason.LOST,
-    )
-    db.session.flush()
-    movement = ledger.post(
-        MovementKind.WRITE_OFF,
-        transfer_of_copies(
-            edition.id,
-            copies,
-            owner=(owner.id, owner.id),
-            holder=(holder.id, ledger.technical(holder.district_id, HolderKind.WRITTEN_OFF)),
-        ),
-        by=by,
-        clock=clock,
-        district_id=holder.district_id,
-        document=document.strip(),
-        reason=WRITE_OFF_NAMES[reason],
-    )
+    try:
+        (movement,) = write_off_together(
+            holder=holder,
+            leaving=[Leaving(edition, owner, copies, reason)],
+            document=document,
+            by=by,
+            clock=clock,
+        )
+    except Refusals as refused:
+        raise refused.lines[0] from refused
     _record(
         holder,
         "Списано: %(book)s, %(copies)s экз. – %(reason)s (%(document)s)",
@@ -241,6 +286,90 @@ def write_off(
         document=document.strip(),
     )
     return movement
+
+
+@dataclass(frozen=True)
+class Leaving:
+    """``copies`` of ``owner`` that leave a shelf for good, for one reason."""
+
+    edition: Edition
+    owner: Holder
+    copies: int
+    reason: WriteOffReason
+
+
+def write_off_together(
+    *, holder: Holder, leaving: Sequence[Leaving], document: str, by: User, clock: Clock
+) -> list[Movement]:
+    """Take copies off ``holder``'s shelf for good by one document; a movement for each reason, all or none.
+
+    The rules are those of ``write_off``. Raises ``Refusals`` by position in ``leaving``.
+    """
+    _require_count(by, holder)
+    if not document.strip():
+        raise Invalid("Напишите номер и дату акта о списании.", field="document")
+    accounts: dict[tuple[int, int], list[int]] = {}
+    for position, each in enumerate(leaving):
+        accounts.setdefault((each.edition.id, each.owner.id), []).append(position)
+    refused: dict[int, DomainError] = {}
+    # In this order, so that two acts at once wait for each other instead of for ever.
+    for _, positions in sorted(accounts.items()):
+        try:
+            _check_leaving(holder, [leaving[position] for position in positions])
+        except Invalid as error:
+            refused.update(dict.fromkeys(positions, error))
+    if refused:
+        raise Refusals(refused)
+    gone = ledger.technical(holder.district_id, HolderKind.WRITTEN_OFF)
+    movements = []
+    for reason in dict.fromkeys(each.reason for each in leaving):
+        going = [each for each in leaving if each.reason is reason]
+        lines: list[Line] = []
+        for each in going:
+            owner = (each.owner.id, each.owner.id)
+            lines += transfer_of_copies(each.edition.id, each.copies, owner=owner, holder=(holder.id, gone))
+        movement = ledger.post(
+            MovementKind.WRITE_OFF,
+            lines,
+            by=by,
+            clock=clock,
+            district_id=holder.district_id,
+            document=document.strip(),
+            reason=WRITE_OFF_NAMES[reason],
+        )
+        movements.append(movement)
+        for each in going:
+            _leave_worn(holder, each)
+    db.session.flush()
+    return movements
+
+
+def _check_leaving(holder: Holder, lines: Sequence[Leaving]) -> None:
+    """Check what leaves of one owner's copies of one edition, for all reasons together."""
+    edition, owner = lines[0].edition, lines[0].owner
+    if owner.district_id != holder.district_id:
+        raise NotFound
+    if owner.id != holder.id and holder.kind is not HolderKind.FUND:
+        raise Invalid("Чужие книги не списывают: их возвращают или заменяют владельцу.", field="copies")
+    if any(line.copies <= 0 for line in lines):
+        raise Invalid("Укажите, сколько экземпляров: хотя бы один.", field="copies")
+    copies = sum(line.copies for line in lines)
+    now, promised = ledger.locked(owner_id=owner.id, holder_id=holder.id, edition_id=edition.id)
+    if copies > now:
+        raise Invalid("На полке только %(now)s экз.: столько и можно списать.", field="copies", now=now)
+    offered = _offered(holder.id, edition.id) if owner.id == holder.id else 0
+    rules.check_count(now - copies, promised=promised, offered=offered)
+
+
+def _leave_worn(holder: Holder, gone: Leaving) -> None:
+    """Bring the note of the worn copies in line with what has left the shelf."""
+    note = _note(holder.id, gone.edition.id)
+    note.worn = rules.worn_after_write_off(
+        note.worn,
+        gone.copies,
+        _here(holder.id, gone.edition.id),
+        were_there=gone.reason is not WriteOffReason.LOST,
+    )
 
 
 def set_note(
@@ -387,16 +516,58 @@ def _record(
 # --- reading ---
 
 
-def shelf(holder: Holder, *, on: date, text: str = "") -> list[ShelfBook]:
+def shelf(holder: Holder, *, on: date, text: str = "", also: int | None = None) -> list[ShelfBook]:
     """Return the books of a shelf by subject, class and title, with every part of every year that is there.
 
     ``on`` is today: it decides legality and the school year. Books that match the words of ``text`` are
-    marked ``found``; the others are returned too, because a book's pupils depend on its neighbours. At most
-    four queries.
+    marked ``found``; the others are returned too, because a book's pupils depend on its neighbours. ``also``
+    is a textbook to be returned, without editions, even when nothing of it is here. At most six queries.
     """
+    rows = _shelf_rows(holder, text)
+    if holder.kind is not HolderKind.SCHOOL:
+        return _books(rows, on)
     year = SchoolYear.of(on)
-    pupils = classes.enrolment(holder.id, year.start) if holder.kind is HolderKind.SCHOOL else {}
-    return _books(_shelf_rows(holder, text), on, year, pupils)
+    return _books(
+        rows,
+        on,
+        wanted=_asked_for_or_chosen(holder.id, year, also),
+        groups=classes.groups([holder.id], year.start)[holder.id],
+        uses=approved.uses([holder.id], [year.start]).get((holder.id, year.start), ()),
+        also=also,
+    )
+
+
+def _asked_for_or_chosen(school_id: int, year: SchoolYear, also: int | None) -> list[Any]:
+    """Return the textbooks that pupils may attach to though nothing of them is on the shelf."""
+    asked_for = sa.select(_request.c.textbook_id).where(
+        _request.c.school_id == school_id, _request.c.state == OPEN
+    )
+    chosen = (
+        sa.select(ApprovedUse.textbook_id)
+        .join(ApprovedList, ApprovedList.id == ApprovedUse.list_id)
+        .where(ApprovedList.school_id == school_id, ApprovedList.school_year == year.start)
+    )
+    return list(
+        db.session.execute(
+            sa.select(
+                *catalog.BOOK_COLUMNS,
+                Textbook.subject,
+                Textbook.edition_note,
+                Textbook.parts,
+                Textbook.special_needs,
+                *(column.label(name) for name, column in _reserve_columns().items()),
+            )
+            .outerjoin(SchoolReserve, SchoolReserve.school_id == school_id)
+            .where(sa.or_(Textbook.id.in_(asked_for), Textbook.id.in_(chosen), Textbook.id == also))
+        )
+    )
+
+
+def _reserve_columns() -> dict[str, sa.ColumnElement[int]]:
+    return {
+        name: sa.func.coalesce(getattr(SchoolReserve, name), 0)
+        for name in ("reserve_percent", "buffer_percent", "wear_percent")
+    }
 
 
 def _shelf_rows(holder: Holder, text: str) -> list[Any]:
@@ -406,6 +577,17 @@ def _shelf_rows(holder: Holder, text: str) -> list[Any]:
         sa.select(_offer.c.edition_id, sa.func.sum(_offer.c.copies - _offer.c.reserved).label("offered"))
         .where(_offer.c.holder_id == holder.id, _offer.c.state == OPEN)
         .group_by(_offer.c.edition_id)
+        .subquery()
+    )
+    asked = (
+        sa.select(_line.c.edition_id, sa.func.sum(_line.c.asked).label("asked"))
+        .join(_transfer, _transfer.c.id == _line.c.transfer_id)
+        .where(
+            _transfer.c.giver_id == holder.id,
+            _transfer.c.state == PROPOSED,
+            _line.c.owner_id == holder.id,
+        )
+        .group_by(_line.c.edition_id)
         .subquery()
     )
 
@@ -450,13 +632,17 @@ def _shelf_rows(holder: Holder, text: str) -> list[Any]:
                 sums.c.away,
                 sums.c.promised,
                 sa.func.coalesce(offered.c.offered, 0).label("offered"),
+                sa.func.coalesce(asked.c.asked, 0).label("asked"),
                 sa.func.coalesce(ShelfNote.worn, 0).label("worn"),
                 ShelfNote.condition,
                 ShelfNote.counted_at,
+                *(column.label(name) for name, column in _reserve_columns().items()),
             )
             .join(sums, sums.c.edition_id == Edition.id)
             .join(Textbook, Textbook.id == Edition.textbook_id)
             .outerjoin(offered, offered.c.edition_id == Edition.id)
+            .outerjoin(asked, asked.c.edition_id == Edition.id)
+            .outerjoin(SchoolReserve, SchoolReserve.school_id == holder.id)
             .outerjoin(
                 ShelfNote, sa.and_(ShelfNote.edition_id == Edition.id, ShelfNote.holder_id == holder.id)
             )
@@ -472,52 +658,108 @@ def _shelf_rows(holder: Holder, text: str) -> list[Any]:
     )
 
 
-def _books(rows: Iterable[Any], on: date, year: SchoolYear, pupils: Mapping[int, int]) -> list[ShelfBook]:
+def _books(
+    rows: Iterable[Any],
+    on: date,
+    *,
+    wanted: Collection[Any] = (),
+    groups: Collection[Group] = (),
+    uses: Collection[Use] = (),
+    also: int | None = None,
+) -> list[ShelfBook]:
+    year = SchoolYear.of(on)
     grouped: dict[int, list[Any]] = {}
     for row in rows:
         grouped.setdefault(row.id, []).append(row)
-    verdicts = catalog.verdicts(grouped, on)
-    using = rules.grades_using(
-        _candidate(held[0], verdicts[number], year)
+    facts = {row.id: row for row in wanted} | {number: held[0] for number, held in grouped.items()}
+    verdicts = catalog.verdicts(facts, on)
+    in_use = {row.id for row in wanted} | {
+        number
         for number, held in grouped.items()
         if any(row.own or row.borrowed or row.lent or row.away for row in held)
+    }
+    needed_by = rules.attach(
+        (candidate(facts[number], verdicts[number], year) for number in sorted(in_use)), groups, uses
     )
+    shown = [*grouped] if also is None or also in grouped or also not in facts else [*grouped, also]
     books = []
-    for number, held in grouped.items():
-        first = held[0]
-        grades = using.get(number, [])
+    for number in shown:
+        book, held = facts[number], grouped.get(number, [])
+        attached = needed_by.get(number)
         books.append(
             ShelfBook(
                 id=number,
-                title=first.title,
-                authors=first.authors,
-                subject=first.subject,
-                grade_from=first.grade_from,
-                grade_to=first.grade_to,
-                publisher=first.publisher,
-                level=first.level,
-                edition_note=first.edition_note,
-                parts=first.parts,
-                special_needs=first.special_needs,
-                found=bool(first.found),
+                title=book.title,
+                authors=book.authors,
+                subject=book.subject,
+                grade_from=book.grade_from,
+                grade_to=book.grade_to,
+                publisher=book.publisher,
+                level=book.level,
+                edition_note=book.edition_note,
+                parts=book.parts,
+                special_needs=book.special_needs,
+                found=any(row.found for row in held),
                 verdict=verdicts[number],
                 lasts=rules.lasts_through(verdicts[number], year),
-                pupils=sum(pupils.get(grade, 0) for grade in grades) if pupils and grades else None,
-                editions=_editions(held, first.parts),
+                pupils=None if attached is None else sum(each.pupils for each in attached),
+                editions=_editions(held, book.parts),
+                keeping=reserve_of(book),
             )
         )
     return books
 
 
-def _candidate(row: Any, verdict: Verdict, year: SchoolYear) -> Candidate:
+def candidate(row: Any, verdict: Verdict, year: SchoolYear) -> Candidate:
+    """Return a row of a textbook as ``rules.attach`` sees it."""
     return Candidate(
         textbook_id=row.id,
-        subject=row.subject,
+        subject=course_of(row.subject, row.title),
         grade_from=row.grade_from,
         grade_to=row.grade_to,
         special_needs=row.special_needs,
         lasts=rules.lasts_through(verdict, year),
     )
+
+
+def reserve_of(row: Any) -> Reserve:
+    """Return what a school keeps, from a row with the columns of ``SchoolReserve``."""
+    return Reserve(row.reserve_percent, row.buffer_percent, row.wear_percent)
+
+
+def reserve(school: Holder) -> Reserve:
+    """Return what a school wants and keeps beyond its pupils, and what it expects to wear out."""
+    row = db.session.get(SchoolReserve, school.id)
+    return reserve_of(row) if row else Reserve()
+
+
+def set_reserve(*, school: Holder, reserve: Reserve, by: User, clock: Clock) -> bool:
+    """Store what a school wants and keeps beyond its pupils; return whether that is anything new."""
+    access.require_private(by, Action.SEE_SHELF, school)
+    access.require(by, Action.SET_ENROLMENT, school)
+    if school.kind is not HolderKind.SCHOOL:
+        raise NotFound
+    rules.check_reserve(reserve)
+    insert_if_absent(SchoolReserve, school_id=school.id, reserve_percent=0, buffer_percent=0, wear_percent=0)
+    row = db.session.get_one(SchoolReserve, school.id, populate_existing=True, with_for_update=True)
+    if reserve_of(row) == reserve:
+        return False
+    row.reserve_percent = reserve.reserve_percent
+    row.buffer_percent = reserve.buffer_percent
+    row.wear_percent = reserve.wear_percent
+    db.session.flush()
+    journal.record(
+        "holder",
+        school.id,
+        "Запас школы: просить сверх учеников %(reserve)s %%, не отдавать %(buffer)s %%, износ %(wear)s %%",
+        by_id=by.id,
+        clock=clock,
+        district_id=school.district_id,
+        reserve=reserve.reserve_percent,
+        buffer=reserve.buffer_percent,
+        wear=reserve.wear_percent,
+    )
+    return True
 
 
 def _editions(rows: Collection[Any], parts: int) -> tuple[ShelfEdition, ...]:
@@ -533,6 +775,7 @@ def _editions(rows: Collection[Any], parts: int) -> tuple[ShelfEdition, ...]:
             away=row.away,
             promised=row.promised,
             offered=row.offered,
+            asked=row.asked,
             worn=row.worn,
             condition=row.condition,
             counted_at=row.counted_at,
@@ -573,90 +816,5 @@ def movements(holder: Holder, textbook_id: int) -> list[Any]:
             .join(Holder, Holder.id == MovementLine.owner_id)
             .where(Edition.textbook_id == textbook_id, MovementLine.holder_id == holder.id)
             .order_by(Movement.id.desc(), MovementLine.id)
-        )
-    )
-
-
-@dataclass(frozen=True)
-class ProvisionReport:
-    """Who is provided with what: ``books`` tells, by textbook, what the template macro ``book`` shows."""
-
-    rows: Sequence[Provided]
-    books: Mapping[int, Any]
-
-
-def provision(*, schools: Collection[Holder], school_year: SchoolYear, on: date) -> ProvisionReport:
-    """Return, for some schools of a district, each book they hold or ask for in each grade that uses it.
-
-    Copies as they stand now; legality for ``school_year``. Four queries, whatever the number of schools.
-    """
-    ids = [school.id for school in schools]
-    pupils = classes.enrolments(ids, school_year.start)
-    books: dict[int, Any] = {}
-    held: defaultdict[int, defaultdict[int, dict[int, int]]] = defaultdict(lambda: defaultdict(dict))
-    for row in _held_or_asked_for(ids):
-        books[row.id] = row
-        held[row.holder_id][row.id][row.part] = int(row.fit)
-    verdicts = catalog.verdicts(books, on, school_year)
-    candidates = {number: _candidate(row, verdicts[number], school_year) for number, row in books.items()}
-    result = []
-    for school_id in ids:
-        using = rules.grades_using(candidates[number] for number in sorted(held[school_id]))
-        for number, grades in using.items():
-            sets = rules.sets_of(held[school_id][number], books[number].parts).complete
-            needed = {grade: pupils[school_id][grade] for grade in grades if pupils[school_id].get(grade)}
-            for grade, copies in rules.spread(sets, needed).items():
-                result.append(
-                    Provided(
-                        school_id=school_id,
-                        textbook_id=number,
-                        subject=books[number].subject,
-                        grade=grade,
-                        pupils=needed[grade],
-                        usable=copies if candidates[number].lasts else 0,
-                        fit=copies,
-                    )
-                )
-    return ProvisionReport(result, books)
-
-
-def _held_or_asked_for(school_ids: Collection[int]) -> list[Any]:
-    """Return the copies fit for use by school, textbook and part; part 0 with none for what is asked for."""
-    here = (
-        sa.select(Balance.holder_id, Balance.edition_id, sa.func.sum(Balance.copies).label("copies"))
-        .where(Balance.holder_id.in_(school_ids))
-        .group_by(Balance.holder_id, Balance.edition_id)
-        .having(sa.func.sum(Balance.copies) > 0)
-        .subquery()
-    )
-    worn = sa.func.coalesce(ShelfNote.worn, 0)
-    fit = sa.case((here.c.copies > worn, here.c.copies - worn), else_=0)
-    held = (
-        sa.select(here.c.holder_id, Edition.textbook_id, Edition.part, sa.func.sum(fit).label("fit"))
-        .join(Edition, Edition.id == here.c.edition_id)
-        .outerjoin(
-            ShelfNote,
-            sa.and_(ShelfNote.holder_id == here.c.holder_id, ShelfNote.edition_id == here.c.edition_id),
-        )
-        .group_by(here.c.holder_id, Edition.textbook_id, Edition.part)
-    )
-    asked_for = (
-        sa.select(_request.c.school_id, _request.c.textbook_id, sa.literal(0), sa.literal(0))
-        .where(_request.c.school_id.in_(school_ids), _request.c.state == OPEN)
-        .distinct()
-    )
-    rows = held.union_all(asked_for).subquery()
-    return list(
-        db.session.execute(
-            sa.select(
-                rows.c.holder_id,
-                rows.c.part,
-                rows.c.fit,
-                *catalog.BOOK_COLUMNS,
-                Textbook.subject,
-                Textbook.special_needs,
-                Textbook.parts,
-                Textbook.sort_key,
-            ).join(Textbook, Textbook.id == rows.c.textbook_id)
         )
     )

@@ -1,9 +1,8 @@
-"""Pages of the shelf: counting in place, adding, writing off; how books are provided."""
+"""Pages of the shelf: counting in place, adding, writing off."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
@@ -33,14 +32,10 @@ from exchange.stock.rules import (
     Condition,
     CountReason,
     Filter,
-    Provided,
-    Provision,
     ShelfBook,
     Show,
 )
-from exchange.web.charts import Bar, bar_chart
 from exchange.web.export import export
-from exchange.web.formats import format_percent
 from exchange.web.forms import CopiesField, Filled, Form, asked_number, number
 from exchange.web.pages import done, page, wants_fragment
 
@@ -520,186 +515,4 @@ def write_off(holder_id: int, edition_id: int) -> Response:
             clock=clock(),
         ),
         _("Списано."),
-    )
-
-
-def _years(this_year: SchoolYear) -> list[SchoolYear]:
-    return [SchoolYear(this_year.start + shift) for shift in (-1, 0, 1)]
-
-
-def _chosen_year() -> SchoolYear:
-    """Return the school year asked for, among those that can be worked on; else the present one."""
-    this_year = SchoolYear.of(_today())
-    wanted = SchoolYear(asked_number(request.args, "year", 5) or this_year.start)
-    return wanted if wanted in _years(this_year) else this_year
-
-
-# --- provision ---
-
-
-@dataclass(frozen=True)
-class Line:
-    """A row of a provision table: what it is about, where it leads, its sums."""
-
-    name: str
-    url: str | None
-    sums: Provision
-
-
-@bp.get("/provision")
-def provision() -> Response:
-    """Show how pupils are provided with books: a school by grade and subject, the district by school."""
-    by = access.current()
-    school_id = request.args.get("school", type=number)
-    if school_id:
-        school = _shelf_holder(school_id)
-        if school.kind is not HolderKind.SCHOOL:
-            raise NotFound
-        return _school_provision(school)
-    if access.allowed(by, Action.SEE_SHELF):
-        return _district_provision()
-    return _school_provision(_own_school())
-
-
-def _judged_on(year: SchoolYear) -> Any:
-    return min(max(_today(), year.first_day), year.last_day)
-
-
-def _school_provision(school: Holder) -> Response:
-    year = _chosen_year()
-    report = services.provision(schools=[school], school_year=year, on=_judged_on(year))
-    if format_ := request.args.get("format"):
-        return export(
-            format_,
-            f"Обеспеченность {school.short_name}",
-            PROVISION_COLUMNS,
-            _exported_rows(report),
-            percents=["Обеспеченность"],
-        )
-    return _provision_page(report, school=school, schools=[], title=_("Обеспеченность по классам"))
-
-
-def _district_provision() -> Response:
-    by = access.current()
-    year = _chosen_year()
-    schools = {
-        holder.id: holder
-        for holder in access.acting_for(by, Action.SEE_SHELF)
-        if holder.kind is HolderKind.SCHOOL
-    }
-    report = services.provision(schools=schools.values(), school_year=year, on=_judged_on(year))
-    sums = dict(_by(_narrowed(report.rows), lambda row: row.school_id))
-    lines = [
-        Line(
-            school.short_name,
-            _provision_url(school=school.id, grade=request.args.get("grade")),
-            sums.get(school.id, Provision()),
-        )
-        for school in schools.values()
-    ]
-    if format_ := request.args.get("format"):
-        return export(
-            format_,
-            f"Обеспеченность {by.district.name}",
-            ("Школа", "Учебников", "Нужно книг", "Есть", "Не хватает", "Обеспеченность", "К без ограничения"),
-            (
-                (line.name, each.books, each.pupils, each.served, each.missing, each.coverage, each.uncapped)
-                for line in lines
-                for each in (line.sums,)
-            ),
-            percents=["Обеспеченность"],
-        )
-    return _provision_page(report, school=None, schools=lines, title=_("Обеспеченность по школам"))
-
-
-def _provision_page(
-    report: services.ProvisionReport, *, school: Holder | None, schools: Sequence[Line], title: str
-) -> Response:
-    year = _chosen_year()
-    rows = report.rows
-    chosen = _narrowed(rows)
-    narrowed = len(chosen) < len(rows) or bool(request.args.get("grade") or request.args.get("subject"))
-    detail = _by(chosen, lambda row: (row.textbook_id, row.grade)) if narrowed else []
-    grades = [
-        Line(_("%(grade)s класс", grade=grade), _provision_url(grade=grade), sums)
-        for grade, sums in _by(rows, lambda row: row.grade)
-    ]
-    return page(
-        "stock/provision.html",
-        None,
-        school=school,
-        schools_too=access.allowed(access.current(), Action.SEE_SHELF),
-        year=year,
-        years=_years(SchoolYear.of(_today())),
-        whole=rules.provision_of(rows),
-        schools=schools,
-        grades=grades,
-        subjects=[
-            Line(subject, _provision_url(subject=subject), sums)
-            for subject, sums in _by(rows, lambda row: row.subject)
-        ],
-        chart=_chart(schools or grades, f"{title}, {year.label}"),
-        detail=sorted(detail, key=lambda each: (each[0][1], report.books[each[0][0]].sort_key)),
-        narrowed=narrowed,
-        grade=asked_number(request.args, "grade", 5),
-        subject=request.args.get("subject", ""),
-        books=report.books,
-        everything=_provision_url(),
-    )
-
-
-def _narrowed(rows: Iterable[Provided]) -> list[Provided]:
-    """Return the rows of the grade and the subject that are asked for."""
-    grade, subject = asked_number(request.args, "grade", 5), request.args.get("subject", "")
-    return [row for row in rows if grade in (None, row.grade) and subject in ("", row.subject)]
-
-
-def _provision_url(**arguments: Any) -> str:
-    kept = {"school": request.args.get("school"), "year": request.args.get("year")}
-    return url_for("stock.provision", **{**kept, **arguments})
-
-
-PROVISION_COLUMNS = (
-    "Класс", "Предмет", "Авторы", "Наименование", "Издательство", "Учеников", "Годных комплектов",
-    "Из них можно использовать", "Есть у учеников", "Не хватает", "Обеспеченность", "К без ограничения",
-)  # fmt: skip
-
-
-def _exported_rows(report: services.ProvisionReport) -> Iterable[Sequence[Any]]:
-    def place(row: Provided) -> tuple[int, str]:
-        return row.grade, report.books[row.textbook_id].sort_key
-
-    for row in sorted(_narrowed(report.rows), key=place):
-        book = report.books[row.textbook_id]
-        sums = rules.provision_of([row])
-        yield (
-            row.grade,
-            row.subject,
-            book.authors,
-            book.title,
-            book.publisher,
-            row.pupils,
-            row.fit,
-            row.usable,
-            row.served,
-            row.missing,
-            sums.coverage,
-            sums.uncapped,
-        )
-
-
-def _by(rows: Sequence[Provided], key: Callable[[Provided], Any]) -> list[tuple[Any, Provision]]:
-    groups: dict[Any, list[Provided]] = {}
-    for row in rows:
-        groups.setdefault(key(row), []).append(row)
-    return [(group, rules.provision_of(groups[group])) for group in sorted(groups)]
-
-
-def _chart(lines: Sequence[Line], title: str) -> Any:
-    return bar_chart(
-        [Bar(line.name, line.sums.coverage or 0, format_percent(line.sums.coverage)) for line in lines],
-        name="provision",
-        title=title,
-        description="; ".join(f"{line.name} – {format_percent(line.sums.coverage)}" for line in lines),
-        maximum=1,
     )

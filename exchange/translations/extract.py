@@ -2,8 +2,8 @@
 
 A message may stand far from where it is translated: an error class carries it, a table of rules names it.
 So every literal with a Cyrillic letter counts, wherever it stands, unless it is a docstring, a part of an
-f-string (which is never translated) or a regular expression. An importer knows many words of foreign files;
-of its literals only sentences count, and what it calls the columns of its report.
+f-string (which is never translated) or a regular expression. An importer, and whatever else reads what people
+typed, knows many foreign words; of its literals only sentences count, and what it calls things in its report.
 """
 
 from __future__ import annotations
@@ -85,7 +85,8 @@ def catalog(root: Path = ROOT) -> Catalog:
     for path in sorted((root / "exchange").rglob("*.py")):
         name = str(path.relative_to(root / "exchange"))
         if not name.startswith(NOT_SHOWN):
-            read = of_importer if path.name == "importer.py" or name.startswith("sheets/") else of_code
+            foreign = path.name == "importer.py" or name.startswith(("sheets/", "recognition/rules"))
+            read = of_importer if foreign else of_code
             _add(result, read(path.read_text(encoding="utf-8")), str(path.relative_to(root)))
     for path in sorted((root / "templates").rglob("*.html")):
         _add(result, of_template(path), str(path.relative_to(root)))

@@ -68,6 +68,8 @@ OFFICES = "methodist outsider"
 """The methodists of both districts, each of their own."""
 OFFICES_MANAGERS = f"{OFFICES} administrator"
 HAS_SCHOOL = f"{SCHOOL_PEOPLE} stranger"
+PREPARERS = "librarian deputy"
+"""Who keeps the class groups and the approved list of a school."""
 LIBRARIANS = "librarian stranger"
 ASKERS = "librarian deputy stranger"
 PARTIES = {"own": "director methodist", "foreign": METHODIST}
@@ -161,15 +163,84 @@ ROUTES: tuple[Route, ...] = (
     Route("stock.add", own=LIBRARIANS),
     Route("stock.add", "POST", own=LIBRARIANS),
     Route("classes.index", **SHELF, thing="school in query"),
+    Route("classes.former_address", page=False),
     Route(
-        "classes.index",
+        "classes.save",
+        "POST",
+        **SEEN,
+        own=PREPARERS,
+        thing="school in query",
+        form={"pupils-5-0": "20"},
+    ),
+    Route(
+        "classes.read_table", "POST", **SEEN, own=PREPARERS, thing="school in query", form={"text": "5А\t20"}
+    ),
+    # --- the approved lists
+    Route("approved.index", **SHELF, thing="school in query"),
+    Route("approved.show", **SHELF, thing="list"),
+    Route("approved.paper", **SHELF, thing="list"),
+    Route("approved.accept", "POST", **SEEN, own=PREPARERS, thing="school in query"),
+    Route("approved.add", **SEEN, own=PREPARERS, thing="school in query"),
+    Route("approved.add", "POST", **SEEN, own=PREPARERS, thing="school in query"),
+    Route("approved.line", **SEEN, own=PREPARERS, thing="list line"),
+    Route("approved.change", "POST", **SEEN, own=PREPARERS, thing="list line"),
+    Route("approved.remove", "POST", **SEEN, own=PREPARERS, thing="list line"),
+    Route("approved.submit", "POST", **SEEN, own=PREPARERS, thing="list"),
+    Route("approved.check", "POST", **SEEN, own="deputy", thing="list"),
+    Route("approved.approve", "POST", **SEEN, own=DIRECTOR, thing="list"),
+    Route("approved.send_back", "POST", **SEEN, own="deputy director", thing="list"),
+    Route("provision.index", **SHELF, thing="school in query"),
+    Route(
+        "provision.set_reserve",
         "POST",
         **SEEN,
         own="librarian deputy",
         thing="school in query",
-        form={"grade_5": "20"},
+        form={"reserve": "0", "buffer": "5", "wear": "2"},
     ),
-    Route("stock.provision", **SHELF, thing="school in query"),
+    Route("provision.proposals", **SHELF, thing="school in query"),
+    Route("provision.follow", "POST", **SEEN, own="librarian deputy", thing="school in query"),
+    Route("provision.put_off", "POST", **SEEN, own="librarian deputy", thing="school in query"),
+    # --- write-off acts
+    Route("disposals.index", own=f"{HAS_SCHOOL} {SEES_SCHOOLS} outsider"),
+    Route("disposals.begin", "POST", own=LIBRARIANS),
+    Route("disposals.show", **SHELF, thing="act"),
+    Route("disposals.paper", **SHELF, thing="act"),
+    Route("disposals.save", "POST", **SEEN, own=LIBRARIAN, thing="act"),
+    Route("disposals.post", "POST", **SEEN, own=LIBRARIAN, thing="act"),
+    Route("disposals.discard", "POST", **SEEN, own=LIBRARIAN, thing="act"),
+    Route("disposals.take_suggested", "POST", **SEEN, own=LIBRARIAN, thing="act", form={"reason": "worn"}),
+    Route("disposals.line", **SHELF, thing="act line", page=False),
+    Route(
+        "disposals.change",
+        "POST",
+        **SEEN,
+        own=LIBRARIAN,
+        thing="act line",
+        form={"copies": "1", "reason": "worn"},
+    ),
+    Route("disposals.remove", "POST", **SEEN, own=LIBRARIAN, thing="act line"),
+    Route("disposals.add", own=LIBRARIANS),
+    Route("disposals.add", "POST", own=LIBRARIANS),
+    # --- counting campaigns
+    Route("counting.index", own=f"{HAS_SCHOOL} {SEES_SCHOOLS} outsider"),
+    Route("counting.open_campaign", own=OFFICES),
+    Route("counting.open_campaign", "POST", own=OFFICES),
+    Route("counting.close", "POST", own=METHODIST, thing="campaign"),
+    Route("counting.remind", "POST", own=METHODIST, thing="campaign"),
+    Route("counting.begin", "POST", own=LIBRARIANS, thing="campaign"),
+    Route("counting.sheet", **SHELF, thing="sheet"),
+    Route("counting.books", **SHELF, thing="sheet"),
+    Route("counting.news", **SHELF, thing="sheet", page=False),
+    Route("counting.tapped", **SHELF, thing="count line", page=False),
+    Route("counting.tap", "POST", **SEEN, own=LIBRARIAN, thing="count line", form={"counted": "1"}),
+    Route("counting.add", **SEEN, own=LIBRARIAN, thing="sheet"),
+    Route("counting.add", "POST", **SEEN, own=LIBRARIAN, thing="sheet"),
+    Route("counting.differences", **SHELF, thing="sheet"),
+    Route("counting.decide", "POST", **SEEN, own=LIBRARIAN, thing="sheet"),
+    Route("counting.confirm", "POST", **SEEN, own=LIBRARIAN, thing="sheet"),
+    Route("counting.reopen", "POST", **SEEN, own=METHODIST, foreign=METHODIST, thing="sheet"),
+    Route("counting.paper", **SHELF, thing="sheet"),
     # --- surpluses, requests, the board
     Route("postings.board"),
     Route("postings.offers"),

@@ -10,8 +10,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import count
 
+from exchange.approved import services as approved
+from exchange.approved.rules import Use
+from exchange.catalog.rules import SchoolYear
 from exchange.clock import FrozenClock
+from exchange.counting import services as counting
+from exchange.counting.models import CountingCampaign
 from exchange.db import unit_of_work
+from exchange.disposals import services as disposals
+from exchange.ledger.rules import WriteOffReason
 from exchange.schools import services as schools
 from exchange.schools.models import District, Holder, User
 from exchange.schools.rules import Role
@@ -179,6 +186,31 @@ def _requests(scene: Scene) -> Variants:
     return found
 
 
+def _lists(name: str) -> Maker:
+    """Return the maker of approved lists of one line, drafts."""
+
+    def make(scene: Scene) -> Variants:
+        found = {}
+        for variant, pair in scene.pairs().items():
+            with unit_of_work():
+                textbook = postings_world.make_textbook(f"В перечне {next(_numbers)}")
+                grade = textbook.grade_from or 1
+                approved.add_uses(
+                    school=pair.donor_school,
+                    school_year=2026,
+                    uses=[Use(grade, "", textbook.id, textbook.subject)],
+                    by=pair.donor,
+                    clock=scene.clock,
+                )
+                listed = approved.list_of(pair.donor_school, SchoolYear(2026))
+                assert listed
+                known = {"list_id": listed.id, "use_id": listed.uses[-1].id}
+            found[variant] = {name: known[name]}
+        return found
+
+    return make
+
+
 def _textbook(scene: Scene) -> Variants:
     with unit_of_work():
         return {"own": {"textbook_id": _deal(scene, scene.giving).textbook.id}}
@@ -240,6 +272,65 @@ def _invitations(scene: Scene) -> Variants:
     return found
 
 
+def _acts(*names: str) -> Maker:
+    """Return the maker of draft acts with one line."""
+
+    def make(scene: Scene) -> Variants:
+        found = {}
+        for variant, pair in scene.pairs().items():
+            with unit_of_work():
+                deal = _deal(scene, pair)
+                act = disposals.draft_for(pair.donor_school, by=pair.donor, clock=scene.clock)
+                line = disposals.add_line(
+                    act.id, deal.edition.id, WriteOffReason.WORN, 1, by=pair.donor, clock=scene.clock
+                )
+                known = {"act_id": act.id, "line_id": line.id}
+            found[variant] = {name: known[name] for name in names}
+        return found
+
+    return make
+
+
+def _campaign(scene: Scene, pair: World) -> CountingCampaign:
+    return counting.open_of(pair.district.id) or counting.open_campaign(
+        title="Пересчёт",
+        starts_on=scene.clock.today("UTC"),
+        ends_on=scene.clock.today("UTC"),
+        by=pair.methodist,
+        clock=scene.clock,
+    )
+
+
+def _campaigns(scene: Scene) -> Variants:
+    with unit_of_work():
+        return {
+            variant: {"campaign_id": _campaign(scene, pair).id}
+            for variant, pair in scene.pairs().items()
+            if variant != "foreign"
+        }
+
+
+def _sheets(*names: str) -> Maker:
+    """Return the maker of counts that have begun: one book is counted, and one is missing of it."""
+
+    def make(scene: Scene) -> Variants:
+        found = {}
+        for variant, pair in scene.pairs().items():
+            with unit_of_work():
+                deal = _deal(scene, pair)
+                sheet = counting.begin(
+                    _campaign(scene, pair).id, holder=pair.donor_school, by=pair.donor, clock=scene.clock
+                )
+                counting.tap(
+                    sheet.id, deal.edition.id, counting.Tap(9, 0, 10), by=pair.donor, clock=scene.clock
+                )
+                known = {"sheet_id": sheet.id, "edition_id": deal.edition.id}
+            found[variant] = {name: known[name] for name in names}
+        return found
+
+    return make
+
+
 THINGS: Mapping[str, Maker] = {
     "school": _shelf("holder_id"),
     "school in query": _shelf("school"),
@@ -249,9 +340,16 @@ THINGS: Mapping[str, Maker] = {
     "edition in query": _shelf("holder", "edition"),
     "textbook": _textbook,
     "own book in query": _for_own_textbook("textbook"),
+    "act": _acts("act_id"),
+    "act line": _acts("line_id"),
+    "campaign": _campaigns,
+    "sheet": _sheets("sheet_id"),
+    "count line": _sheets("sheet_id", "edition_id"),
     "offer": _offer("offer_id"),
     "offer in query": _offer("offer"),
     "request": _requests,
+    "list": _lists("list_id"),
+    "list line": _lists("use_id"),
     "person": _people,
     "closed account": _closed_accounts,
     "duty": _duties,

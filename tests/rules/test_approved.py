@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from exchange.approved import rules
-from exchange.approved.rules import Use, UserGroup, users_of
+from exchange.approved.rules import Difference, Held, ListState, StepName, Use, UserGroup, users_of
 from exchange.classes.rules import Group
+from exchange.errors import Forbidden, WrongMoment
+from exchange.schools.rules import Action
 
 FIFTH = [Group(5, "А", 24), Group(5, "Б", 22)]
 BOOK, OTHER = 1, 2
@@ -155,3 +159,132 @@ def test_a_number_on_a_line_never_makes_more_users(uses: list[Use], groups: list
 )
 def test_courses(subject: str, title: str, course: str) -> None:
     assert rules.course_of(subject, title) == course
+
+
+# --- gaps, proposals, comparison ---
+
+
+def test_gaps_are_compulsory_courses_of_grades_with_pupils() -> None:
+    chosen = [Use(8, "", BOOK, "Алгебра"), Use(8, "А", OTHER, "Физика")]
+    groups = [Group(8, "А", 20), Group(8, "Б", 18), Group(9, "", 0)]
+    found = {gap.course: gap.letters for gap in rules.gaps(chosen, groups)}
+    assert "Алгебра" not in found
+    assert found["Физика"] == ("Б",)
+    assert found["Химия"] == ()
+    assert "Окружающий мир" not in found
+    assert {gap.grade for gap in rules.gaps(chosen, groups)} == {8}
+
+
+def test_one_book_may_serve_two_courses() -> None:
+    both = [Use(8, "", BOOK, "Математика"), Use(8, "", OTHER, "История")]
+    missing = {gap.course for gap in rules.gaps(both, [Group(8, "", 20)])}
+    assert not missing & {"Алгебра", "Геометрия", "История России", "Всеобщая история"}
+    assert rules.serves("Математика", 5) == {"Математика"}
+    assert rules.serves("История", 5) == {"Всеобщая история"}
+    assert rules.serves("Астрономия", 10) == {"Астрономия"}
+
+
+def held(book: int, sets: int, course: str = "Физика", **more: bool) -> Held:
+    return Held(book, course, (8,), sets, **{"usable": True, **more})
+
+
+EIGHTH = [Group(8, "А", 20), Group(8, "Б", 18)]
+
+
+def proposed(*args: Any) -> list[tuple[int, str, int, str]]:
+    return [
+        (each.use.grade, each.use.letter, each.use.textbook_id, each.source.value)
+        for each in rules.propose(*args)
+    ]
+
+
+def test_last_year_comes_before_the_shelf() -> None:
+    former = [Use(8, "", BOOK, "Физика"), Use(9, "", BOOK, "Физика"), Use(8, "В", BOOK, "Музыка")]
+    assert proposed([], former, EIGHTH, [held(OTHER, 99)], {BOOK}) == [(8, "", BOOK, "last_year_list")]
+    assert proposed([], former, EIGHTH, [held(OTHER, 99)], set()) == [(8, "", OTHER, "shelf")]
+    assert proposed([Use(8, "", 7, "Физика")], former, EIGHTH, [held(OTHER, 99)], {BOOK}) == []
+
+
+def test_the_shelf_proposes_the_lawful_book_of_most_sets() -> None:
+    books = [held(1, 5), held(2, 12), held(3, 30, usable=False), held(4, 30, special_needs=True)]
+    assert proposed([], [], EIGHTH, books, set()) == [(8, "", 2, "shelf")]
+    assert proposed([], [], EIGHTH, [held(1, 0)], set()) == [(8, "", 1, "asked_for")]
+    assert proposed([], [], [Group(7, "", 20)], books, set()) == []
+    assert proposed([], [], EIGHTH, [held(1, 5, "Математика")], set()) == [(8, "", 1, "shelf")]
+
+
+course_names = st.sampled_from(["Физика", "Математика", "Алгебра", "Химия", "Астрономия"])
+any_uses = st.lists(
+    st.builds(
+        Use,
+        grade=st.sampled_from([7, 8]),
+        letter=st.sampled_from(["", "А", "Б"]),
+        textbook_id=st.integers(1, 6),
+        subject=course_names,
+    ),
+    max_size=6,
+    unique_by=lambda each: (each.grade, each.letter, each.textbook_id),
+)
+any_books = st.lists(
+    st.builds(
+        Held,
+        textbook_id=st.integers(1, 6),
+        course=course_names,
+        grades=st.just((7, 8)),
+        sets=st.integers(0, 30),
+        usable=st.booleans(),
+        special_needs=st.booleans(),
+    ),
+    max_size=6,
+    unique_by=lambda each: each.textbook_id,
+)
+
+
+@given(any_uses, any_uses, any_books)
+def test_accepting_everything_leaves_nothing_to_propose(
+    present: list[Use], former: list[Use], books: list[Held]
+) -> None:
+    groups = [Group(7, "", 20), *EIGHTH]
+    lawful = {each.textbook_id for each in books if each.usable}
+    first = rules.propose(present, former, groups, books, lawful)
+    chosen = [*present, *(each.use for each in first)]
+    assert rules.propose(chosen, former, groups, books, lawful) == []
+    assert {each.use.textbook_id for each in first} <= lawful
+    assert len(rules.gaps(chosen, groups)) <= len(rules.gaps(present, groups))
+
+
+@given(any_uses, any_uses)
+def test_comparing_tells_what_is_different_and_nothing_else(former: list[Use], present: list[Use]) -> None:
+    found = rules.compare(former, present)
+    keys = {(each.grade, each.letter, each.course) for each in found}
+    for use in former:
+        gone = use not in present
+        assert not gone or (use.grade, use.letter, use.subject) in keys
+    assert rules.compare(former, former) == []
+    turned = {Difference.ADDED: Difference.GONE, Difference.GONE: Difference.ADDED}
+    back = rules.compare(present, former)
+    assert [turned.get(each.kind, each.kind) for each in found] == [each.kind for each in back]
+
+
+# --- from hand to hand ---
+
+
+@pytest.mark.parametrize("state", list(ListState))
+@pytest.mark.parametrize("has_deputy", [True, False])
+def test_every_state_has_a_way_on(state: ListState, has_deputy: bool) -> None:
+    allowed = {Action.PREPARE_LIST, Action.APPROVE_LIST} | ({Action.CHECK_LIST} if has_deputy else set())
+    steps = rules.menu(state, allowed.__contains__, has_deputy=has_deputy)
+    assert any(step.to is not state for step in steps)
+    assert rules.menu(state, lambda _action: False, has_deputy=has_deputy) == []
+
+
+def test_the_director_approves_a_draft_only_where_nobody_checks() -> None:
+    director = {Action.APPROVE_LIST}.__contains__
+    step = rules.take(StepName.APPROVE, ListState.DRAFT, director, has_deputy=False)
+    assert step.to is ListState.APPROVED
+    with pytest.raises(WrongMoment):
+        rules.take(StepName.APPROVE, ListState.DRAFT, director, has_deputy=True)
+    with pytest.raises(Forbidden):
+        rules.take(StepName.CHECK, ListState.DRAFT, director, has_deputy=True)
+    with pytest.raises(WrongMoment):
+        rules.check_editable(ListState.CHECKED)

@@ -78,3 +78,69 @@ def test_what_cannot_be_is_refused_at_its_grade(groups: list[Group]) -> None:
 def test_levels() -> None:
     assert rules.by_level({1: 20, 4: 15, 5: 22, 10: 7}) == [(1, 4, 35), (5, 9, 22), (10, 11, 7)]
     assert rules.by_level({5: 22}) == [(5, 9, 22)]
+
+
+def table(*rows: list[object]) -> list[tuple[int, list[object]]]:
+    """Return rows as a sheet gives them: numbered from 1, all of one width."""
+    width = max(len(row) for row in rows)
+    return [(number, [*row, *[None] * (width - len(row))]) for number, row in enumerate(rows, 1)]
+
+
+FIFTH = (Group(5, "А", 24), Group(5, "Б", 22))
+
+
+@pytest.mark.parametrize(
+    ("rows", "groups"),
+    [
+        (table(["5А", 24], ["5Б", 22]), FIFTH),
+        (table(["Класс", "Учеников"], ["5 «А»", "24 чел."], ["5-б класс", 22.0]), FIFTH),
+        (
+            table(
+                ["Сведения о контингенте"],
+                ["№", "Класс", "Всего", "Мальчиков"],
+                [1, "5а", 24, 12],
+                [2, "5Б", 22, 9],
+            ),
+            FIFTH,
+        ),
+        (table([5, "А", 24], [5, "Б", 22]), FIFTH),
+        (table(["5А", 24, "5Б", 22]), FIFTH),
+        (table(["5А", "5Б", "Всего"], [24, 22, 46]), FIFTH),
+        (table(["Класс", "5А", "5Б"], ["Учеников", 24, 22]), FIFTH),
+        (table(["5А", 24], ["5Б", 22], ["5 класс", 46], ["Итого", 46]), FIFTH),
+        (table(["5A", 24], ["5Б", 22]), FIFTH),
+        (table([1, 20], [2, 9], [11, 7]), (Group(1, "", 20), Group(2, "", 9), Group(11, "", 7))),
+        (table([1, 2, 3], [20, 18, 21]), (Group(1, "", 20), Group(2, "", 18), Group(3, "", 21))),
+        (table(["1–4 классы", 80], ["1 класс", 20]), (Group(1, "", 20),)),
+        (table(["10 класс", 9], ["11 кл.", 7]), (Group(10, "", 9), Group(11, "", 7))),
+    ],
+)
+def test_tables_are_read_however_they_are_laid_out(rows: list, groups: tuple[Group, ...]) -> None:
+    reading = rules.read_groups(rows)
+    assert reading.groups == groups
+    assert reading.problems == ()
+
+
+def test_what_cannot_be_read_is_named_by_row_and_column() -> None:
+    reading = rules.read_groups(
+        table(["5А", "много"], ["5Б", 22], ["5Б", 23], ["подготовительный", 12], ["6А", None])
+    )
+    assert reading.groups == (Group(5, "Б", 22),)
+    assert [(each.row, each.column) for each in reading.problems] == [(1, 2), (3, 1), (4, 1), (5, 2)]
+    assert all(each.message % each.parameters for each in reading.problems)
+
+
+def test_a_table_leaves_the_grades_it_does_not_name() -> None:
+    stored = [Group(4, "", 20), Group(5, "", 40)]
+    assert rules.merged(stored, FIFTH) == [Group(4, "", 20), *FIFTH]
+
+
+@given(schools)
+def test_what_is_written_down_is_read_back(groups: list[Group]) -> None:
+    down = rules.read_groups([(number, [group.name, group.pupils]) for number, group in enumerate(groups, 1)])
+    assert list(down.groups) == sorted(groups)
+    if len(groups) > 1:
+        across = rules.read_groups(
+            [(1, [group.name for group in groups]), (2, [group.pupils for group in groups])]
+        )
+        assert list(across.groups) == sorted(groups)

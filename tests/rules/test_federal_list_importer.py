@@ -38,6 +38,7 @@ from exchange.catalog.importer import (
 )
 from exchange.catalog.rules import Level
 from exchange.errors import Invalid
+from tests import foreign_files
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = Path(os.environ.get("EXCHANGE_SHARED", ROOT.parent / "shared")) / "fpu"
@@ -543,6 +544,86 @@ def test_what_the_file_does_not_say_is_given_by_the_caller() -> None:
     assert "no_appendix" in {each.code for each in read(content).findings}
 
 
+# Other programs
+
+BOOKS_OF_TWO_APPENDICES = [
+    [NUMBERING, *HEADINGS, entry("1.1.1.1.1.1.1."), entry("1.1.1.1.1.1.2.", grade="3")],
+    [*HEADINGS, entry("1.1.1.1.1.1.1.", until="До 31 августа 2026 года", appendix=2)],
+]
+
+
+def cells_of(row: Sequence[object]) -> list[str]:
+    return [str(cell) for cell in row]
+
+
+def as_document(tables: Sequence[Sequence[Sequence[object]]], header: Sequence[str]) -> bytes:
+    """Return the order as the ministry publishes it: the appendix stands above its table, not in it."""
+    body = foreign_files.paragraph("Приказ от 21 сентября 2022 г. № 858")
+    for number, rows in enumerate(tables, start=1):
+        heading = (
+            f"Приложение № {number}",
+            "к приказу Министерства просвещения",
+            "Российской Федерации",
+            "№ 858",
+        )
+        body += "".join(map(foreign_files.paragraph, heading))
+        body += foreign_files.word_table(cells_of(row) for row in [header, *rows])
+    return foreign_files.docx(body)
+
+
+def as_open_document(rows: Sequence[Sequence[object]]) -> bytes:
+    inside = "".join(
+        f"<table:table-row>{''.join(map(foreign_files.ods_cell, cells_of(row)))}</table:table-row>"
+        for row in rows
+    )
+    return foreign_files.ods(f'<table:table table:name="Перечень">{inside}</table:table>')
+
+
+def as_old_workbook(rows: Sequence[Sequence[object]]) -> bytes:
+    return foreign_files.xls(
+        {
+            "Перечень": b"".join(
+                foreign_files.xls_text(number, column, text)
+                for number, row in enumerate(rows)
+                for column, text in enumerate(cells_of(row))
+                if text
+            )
+        }
+    )
+
+
+def facts_of(parsed: ParsedList) -> list[tuple[object, ...]]:
+    return [
+        (each.order, each.edition, each.appendix, each.number, each.facts, each.raw["title"])
+        for each in parsed.entries
+    ]
+
+
+def test_the_list_is_the_same_from_a_document_and_from_any_workbook() -> None:
+    together = [row for rows in BOOKS_OF_TWO_APPENDICES for row in rows]
+    expected = read(workbook(together), order="858")
+    assert [each.appendix for each in expected.entries] == [1, 1, 2]
+    without_column = [[row[1:] for row in rows] for rows in BOOKS_OF_TWO_APPENDICES]
+    for content in (
+        as_document(without_column, OFFICIAL[1:]),
+        as_open_document([OFFICIAL, *together]),
+        as_old_workbook([OFFICIAL, *together]),
+    ):
+        parsed = read(content, order="858")
+        assert facts_of(parsed) == facts_of(expected)
+        assert parsed.accounted[Outcome.NUMBERING] == 1
+        assert_accounted(parsed)
+
+
+def test_the_tables_of_a_document_keep_their_own_rows() -> None:
+    parsed = read(as_document(BOOKS_OF_TWO_APPENDICES, OFFICIAL))
+    assert [(each.sheet, each.row) for each in parsed.entries] == [
+        ("Таблица 1", 8),
+        ("Таблица 1", 9),
+        ("Таблица 2", 7),
+    ]
+
+
 # What is refused
 
 CONTENT_TYPES = (
@@ -865,6 +946,33 @@ def test_the_real_workbook_is_read_to_the_last_row() -> None:
     assert {each.row for each in parsed.doubtful if each.code == "date_typo"} == {1939, 2436}
     assert all(each.severity is not Severity.ERROR for each in parsed.findings)
     assert compare(parsed, stored(parsed)).changes_nothing
+
+
+@needs_shared
+def test_the_real_list_is_the_same_from_other_programs() -> None:
+    """Written anew from the workbook, as large as it is."""
+    file = SHARED / "order_858_edition_119.xlsx"
+    header, *rows = ([cell or "" for cell in row] for row in openpyxl.load_workbook(file).active.values)
+    tables = [[row for row in rows if str(row[0]) == f"Приложение {number}"] for number in (1, 2)]
+    assert sum(map(len, tables)) == len(rows) - 1
+    with file.open("rb") as source:
+        expected = facts_of(read_list(source, file.name, order="858", edition="119"))
+    for content in (
+        as_document(tables, header),
+        as_open_document([header, *rows]),
+        as_old_workbook([header, *rows]),
+    ):
+        assert facts_of(read(content, order="858", edition="119")) == expected
+
+
+@needs_shared
+@pytest.mark.skipif(not list(SHARED.glob("*.docx")), reason=f"no document of an order in {SHARED}")
+def test_a_real_document_is_read() -> None:
+    for file in sorted(SHARED.glob("*.docx")):
+        with file.open("rb") as source:
+            parsed = read_list(source, file.name)
+        assert len(parsed.entries) > 1_000
+        assert_accounted(parsed)
 
 
 @needs_shared

@@ -46,7 +46,7 @@ def test_promises_never_exceed_the_shelf(steps: list[str], copies: int) -> None:
 
 @given(st.lists(COPIES, max_size=5), COPIES, COPIES)
 def test_advice_leaves_enough_for_the_own_pupils(free: list[int], borrowed: int, pupils: int) -> None:
-    advice = rules.to_spare(free, borrowed=borrowed, pupils=pupils)
+    advice = rules.to_spare(free, borrowed=borrowed, kept=pupils)
     assert all(given is not None and 0 <= given <= have for given, have in zip(advice, free, strict=True))
     advised = sum(filter(None, advice))
     left = sum(free) + borrowed - advised
@@ -56,8 +56,8 @@ def test_advice_leaves_enough_for_the_own_pupils(free: list[int], borrowed: int,
 
 
 def test_the_oldest_go_first_and_unknown_pupils_give_no_advice() -> None:
-    assert rules.to_spare([5, 10], borrowed=0, pupils=8) == [5, 2]
-    assert rules.to_spare([5, 10], borrowed=0, pupils=None) == [None, None]
+    assert rules.to_spare([5, 10], borrowed=0, kept=8) == [5, 2]
+    assert rules.to_spare([5, 10], borrowed=0, kept=None) == [None, None]
 
 
 @given(st.lists(COPIES, min_size=1, max_size=4), COPIES)

@@ -1,17 +1,20 @@
-"""Sets, need, surplus, coverage: the domain's own examples, and what must hold for any numbers."""
+"""Sets, whose pupils need a book, need, surplus: examples, and what must hold for any numbers."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exchange.approved.rules import Use
 from exchange.catalog.rules import Legality, SchoolYear, Verdict
+from exchange.classes.rules import Group
 from exchange.errors import Invalid
 from exchange.stock import rules
-from exchange.stock.rules import Candidate, Filter, Provided, Sets, ShelfBook, ShelfEdition, Show
+from exchange.stock.rules import Attached, Candidate, Filter, Reserve, Sets, ShelfBook, ShelfEdition, Show
 
 YEAR = SchoolYear(2026)
 copies = st.integers(0, 500)
@@ -63,52 +66,6 @@ def test_need_and_surplus_are_never_both(usable: int, pupils: int, kept: int) ->
     assert usable - spare >= min(usable, pupils)
 
 
-@given(copies, st.dictionaries(st.integers(1, 11), copies, min_size=1))
-def test_no_copy_serves_two_grades(number: int, pupils: dict[int, int]) -> None:
-    shares = rules.spread(number, pupils)
-    assert sum(shares.values()) == number
-    assert sum(min(shares[g], pupils[g]) for g in pupils) == min(number, sum(pupils.values()))
-
-
-provided = st.builds(
-    Provided,
-    school_id=st.integers(1, 3),
-    textbook_id=st.integers(1, 5),
-    subject=st.just("Математика"),
-    grade=st.integers(1, 11),
-    pupils=copies,
-    usable=copies,
-    fit=copies,
-)
-
-
-@given(st.lists(provided))
-def test_coverage_is_a_share_and_spare_books_do_not_hide_a_shortage(rows: list[Provided]) -> None:
-    sums = rules.provision_of(rows)
-    assert sums.coverage == rules.coverage((row.usable, row.pupils) for row in rows)
-    if sums.coverage is not None:
-        assert 0 <= sums.coverage <= 1
-        assert (sums.coverage == 1) == (sums.missing == 0)
-        assert sums.served + sums.missing == sums.pupils
-
-
-def test_a_high_mean_k_hides_what_coverage_shows() -> None:
-    """As in the regional report: K above 1 while most pupils of one book have none."""
-    rows = [
-        Provided(1, 1, "Физика", 7, pupils=10, usable=60, fit=60),
-        Provided(1, 2, "Химия", 8, pupils=10, usable=0, fit=0),
-    ]
-    sums = rules.provision_of(rows)
-    assert sums.uncapped == 3
-    assert sums.coverage == 0.5
-    assert sums.missing == 10
-
-
-def test_nothing_to_provide_has_no_coverage() -> None:
-    assert rules.provision_of([]).coverage is None
-    assert rules.provision_of([]).uncapped is None
-
-
 def test_a_book_lasts_when_it_may_be_used_on_the_last_day_of_the_year() -> None:
     assert rules.lasts_through(verdict(Legality.ALLOWED, date(2026, 10, 1)), YEAR)
     assert rules.lasts_through(verdict(Legality.LAST_YEAR, date(2027, 8, 31)), YEAR)
@@ -118,22 +75,92 @@ def test_a_book_lasts_when_it_may_be_used_on_the_last_day_of_the_year() -> None:
 
 
 def test_pupils_attach_to_every_book_of_their_grade_that_can_be_used() -> None:
-    def candidate(number: int, grades: tuple[int | None, int | None], **other: object) -> Candidate:
-        facts = {"subject": "Физика", "special_needs": False, "lasts": True, **other}
-        return Candidate(number, grade_from=grades[0], grade_to=grades[1], **facts)  # type: ignore[arg-type]
+    def physics(number: int, grades: tuple[int | None, int | None], **other: object) -> Candidate:
+        return candidate(number, grade_from=grades[0], grade_to=grades[1], **{"subject": "Физика", **other})
 
     using = rules.grades_using(
         [
-            candidate(1, (10, 11)),
-            candidate(2, (10, 10)),
-            candidate(3, (10, 10), lasts=False),
-            candidate(4, (9, 9), lasts=False),
-            candidate(5, (10, 10), special_needs=True),
-            candidate(6, (None, None)),
-            candidate(7, (10, 10), subject="Химия", lasts=False),
+            physics(1, (10, 11)),
+            physics(2, (10, 10)),
+            physics(3, (10, 10), lasts=False),
+            physics(4, (9, 9), lasts=False),
+            physics(5, (10, 10), special_needs=True),
+            physics(6, (None, None)),
+            physics(7, (10, 10), subject="Химия", lasts=False),
         ]
     )
     assert using == {1: [10, 11], 2: [10], 3: [], 4: [9], 5: [], 6: [], 7: [10]}
+
+
+def candidate(number: int, **other: object) -> Candidate:
+    facts = {"subject": "Математика", "special_needs": False, "lasts": True, "grade_from": 5, "grade_to": 5}
+    return Candidate(number, **{**facts, **other})  # type: ignore[arg-type]
+
+
+CLASSES = [Group(5, "А", 24), Group(5, "Б", 22), Group(6, "", 20)]
+
+
+def test_without_a_list_pupils_attach_to_every_book_of_their_grade() -> None:
+    assert rules.attach([candidate(1), candidate(2), candidate(3, grade_from=6, grade_to=6)], CLASSES) == {
+        1: (Attached(5, "А", 24), Attached(5, "Б", 22)),
+        2: (Attached(5, "А", 24), Attached(5, "Б", 22)),
+        3: (Attached(6, "", 20),),
+    }
+
+
+def test_the_list_says_which_class_uses_which_book_and_the_others_have_no_pupils() -> None:
+    uses = [Use(5, "А", 1, "Математика"), Use(5, "Б", 2, "Математика")]
+    books = [candidate(1), candidate(2), candidate(3), candidate(4, subject="Физика", grade_to=6)]
+    assert rules.attach(books, CLASSES, uses) == {
+        1: (Attached(5, "А", 24),),
+        2: (Attached(5, "Б", 22),),
+        3: (),
+        4: (Attached(5, "А", 24), Attached(5, "Б", 22), Attached(6, "", 20)),
+    }
+
+
+def test_a_book_of_two_grades_attaches_by_the_list_in_one_and_by_the_shelf_in_the_other() -> None:
+    both = candidate(1, grade_to=6)
+    uses = [Use(5, "", 2, "Математика")]
+    attached = rules.attach([both, candidate(2)], CLASSES, uses)
+    assert attached == {1: (Attached(6, "", 20),), 2: (Attached(5, "А", 24), Attached(5, "Б", 22))}
+    attached = rules.attach([both, candidate(2)], CLASSES, [Use(5, "А", 1, "Математика")])
+    assert attached == {1: (Attached(5, "А", 24), Attached(6, "", 20)), 2: ()}
+
+
+def test_special_needs_count_only_where_the_list_says_how_many() -> None:
+    special, usual = candidate(1, special_needs=True), candidate(2)
+    whole = (Attached(5, "А", 24), Attached(5, "Б", 22))
+    assert rules.attach([special, usual], CLASSES) == {2: whole}
+    assert rules.attach([special, usual], CLASSES, [Use(5, "", 1, "Математика")]) == {2: whole}
+    # It says nothing about the book of the others.
+    assert rules.attach([special, usual], CLASSES, [Use(5, "А", 1, "Математика", 2)]) == {
+        1: (Attached(5, "А", 2),),
+        2: whole,
+    }
+
+
+def test_nothing_is_known_without_pupils() -> None:
+    assert rules.attach([candidate(1)], [], [Use(5, "А", 1, "Математика")]) == {}
+    assert rules.attach([candidate(1)], [Group(5, "", 0)]) == {}
+    assert rules.attach([candidate(1, grade_from=None, grade_to=None)], CLASSES) == {}
+    # A school without that grade: the book is known to be nobody's.
+    assert rules.attach([candidate(1, grade_from=9, grade_to=9)], CLASSES) == {1: ()}
+
+
+def test_what_is_kept_is_rounded_up_and_the_buffer_is_no_less_than_the_reserve() -> None:
+    keeping = Reserve(reserve_percent=5, buffer_percent=2, wear_percent=10)
+    assert (keeping.reserve(24), keeping.buffer(24), keeping.wear(21)) == (2, 2, 3)
+    assert Reserve(buffer_percent=10).buffer(24) == 3
+    assert Reserve().buffer(24) == 0
+    with pytest.raises(Invalid, match="50"):
+        rules.check_reserve(Reserve(wear_percent=51))
+
+
+def test_the_shelf_keeps_the_buffer_and_asks_for_the_reserve() -> None:
+    keeping = Reserve(reserve_percent=5, buffer_percent=10)
+    assert replace(book(ShelfEdition(2023, 1, own=30)), keeping=keeping).surplus == 8
+    assert replace(book(ShelfEdition(2023, 1, own=18)), keeping=keeping).need == 3
 
 
 def test_the_shelf_of_a_book_in_two_parts() -> None:
@@ -152,7 +179,8 @@ def test_what_is_promised_is_neither_used_nor_spare_and_loans_are_not_ones_to_gi
     assert book(ShelfEdition(2023, 1, own=30, promised=4), pupils=20).surplus == 6
     assert book(ShelfEdition(2023, 1, own=22, promised=4), pupils=20).need == 2
     assert book(ShelfEdition(2023, 1, own=3, borrowed=30), pupils=20).surplus == 3
-    assert book(ShelfEdition(2023, 1, own=30, offered=8), pupils=20).surplus == 10
+    assert book(ShelfEdition(2023, 1, own=30, offered=8), pupils=20).surplus == 2
+    assert book(ShelfEdition(2023, 1, own=30, offered=4, asked=5), pupils=20).surplus == 1
     assert book(ShelfEdition(2023, 1, own=30), pupils=None).surplus is None
 
 

@@ -15,6 +15,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from exchange import create_app
+from exchange.approved import services as approved
+from exchange.classes import services as classes
+from exchange.classes.rules import Group
 from exchange.clock import FrozenClock
 from exchange.db import db, in_unit
 from exchange.errors import Invalid
@@ -63,7 +66,19 @@ def ask(offer_id: int, by: User, clock: FrozenClock) -> None:
     services.ask_school(offer_id, taker=taker, copies=3, by=by, clock=clock)
 
 
-JOBS = {"agree": agree, "ask": ask}
+def approve_list(list_id: int, by: User, clock: FrozenClock) -> None:
+    """Approve a list of textbooks."""
+    approved.approve(list_id, by=by, clock=clock)
+
+
+def set_groups(year: int, by: User, clock: FrozenClock) -> None:
+    """Store class groups where nothing was seen to be stored."""
+    school = db.session.get_one(Holder, by.memberships[0].school_id)
+    groups = [Group(5, "", 20 + by.id)]
+    classes.set_groups(school=school, school_year=year, groups=groups, seen="", by=by, clock=clock)
+
+
+JOBS = {"agree": agree, "ask": ask, "approve_list": approve_list, "set_groups": set_groups}
 
 
 def run(

@@ -7,17 +7,23 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from exchange.approved import services as approved
+from exchange.approved.models import ApprovedList
+from exchange.approved.rules import ListState, Use
+from exchange.classes import services as classes
 from exchange.clock import FrozenClock
 from exchange.db import db, unit_of_work
 from exchange.ledger import services as ledger
 from exchange.ledger.models import Balance
 from exchange.postings.models import Offer
+from exchange.schools import services as schools
 from exchange.schools.models import Holder, User
+from exchange.schools.rules import Role
 from exchange.transfers import services
 from exchange.transfers.models import Transfer, TransferLine
 from exchange.transfers.rules import PROMISING, Kind
 from exchange.web.unit import Portal
-from tests.factories import World
+from tests.factories import PASSWORD_HASH, World
 from tests.postings_world import make_edition, make_textbook, offer_of, put_on_shelf
 from tests.services import race_worker
 
@@ -133,3 +139,43 @@ def test_the_last_copies_of_an_offer_are_asked_for_once(
         assert sorted(answer.split(":")[0] for answer in pair) == ["refused", "won"], pair
     assert set(db.session.scalars(sa.select(Offer.reserved))) == {3}
     assert db.session.scalar(sa.select(sa.func.count()).select_from(Transfer)) == ROUNDS
+
+
+def test_a_list_is_approved_once(app: Portal, world: World, clock: FrozenClock, tmp_path: Path) -> None:
+    with unit_of_work():
+        acting = schools.make_user(
+            district_id=world.district.id,
+            login="acting",
+            full_name="Исполняющий Обязанности",
+            password_hash=PASSWORD_HASH,
+            role=Role.DIRECTOR,
+            school_id=world.donor_school.id,
+            clock=clock,
+        )
+        textbook = make_textbook("Физика 8")
+        uses = [Use(textbook.grade_from or 8, "", textbook.id, textbook.subject)]
+        ids = [
+            approved.open_list(
+                school=world.donor_school, school_year=2026 + number, by=world.donor, clock=clock
+            ).id
+            for number in range(5)
+        ]
+        for number in range(5):
+            approved.add_uses(
+                school=world.donor_school, school_year=2026 + number, uses=uses, by=world.donor, clock=clock
+            )
+    pairs = race(app, tmp_path, "approve_list", (world.donor_director, acting), (ids, ids))
+    assert [sorted(pair) for pair in pairs] == [["error: WrongMoment", "won"]] * 5
+    assert {db.session.get_one(ApprovedList, id_).state for id_ in ids} == {ListState.APPROVED}
+
+
+def test_class_groups_are_not_overwritten_unseen(
+    app: Portal, world: World, clock: FrozenClock, tmp_path: Path
+) -> None:
+    years = [2026 + number for number in range(5)]
+    pairs = race(app, tmp_path, "set_groups", (world.recipient, world.deputy), (years, years))
+    assert [sorted(pair) for pair in pairs] == [["error: Stale", "won"]] * 5
+    for pair, year in zip(pairs, years, strict=True):
+        winner = (world.recipient, world.deputy)[pair.index("won")]
+        found = classes.groups([world.recipient_school.id], year)[world.recipient_school.id]
+        assert [group.pupils for group in found] == [20 + winner.id]

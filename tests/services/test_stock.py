@@ -1,4 +1,4 @@
-"""Counts, arrivals, write-offs and provision, on a database."""
+"""Counts, arrivals and write-offs, on a database."""
 
 from __future__ import annotations
 
@@ -266,45 +266,6 @@ def test_need_and_surplus_follow_from_pupils(world: World, clock: FrozenClock) -
     assert book_of(world.donor_school, special).pupils is None
     # Another book of the subject takes its place, so nobody is said to lack the old one.
     assert book_of(world.donor_school, ended).pupils is None
-
-
-def test_provision_of_the_district(world: World, clock: FrozenClock) -> None:
-    first = make_textbook("Математика")
-    tenth = make_textbook("Физика", subject="Физика", grades=(10, 11))
-    wanted = make_textbook("Окружающий мир", subject="Окружающий мир")
-    put_on_shelf(world.donor_school, first, 50, by=world.donor, clock=clock)
-    put_on_shelf(world.recipient_school, first, 5, by=world.recipient, clock=clock)
-    put_on_shelf(world.recipient_school, tenth, 12, by=world.recipient, clock=clock)
-    enrol(world.donor_school, {1: 20}, by=world.donor, clock=clock)
-    enrol(world.recipient_school, {1: 10, 10: 8, 11: 8}, by=world.recipient, clock=clock)
-    _request(world.recipient_school, wanted, clock)
-    schools = [world.donor_school, world.recipient_school, world.stranger_school]
-    rows = services.provision(schools=schools, school_year=SchoolYear(2026), on=TODAY).rows
-    assert {(r.school_id, r.textbook_id, r.grade, r.usable, r.served, r.missing) for r in rows} == {
-        (world.donor_school.id, first.id, 1, 50, 20, 0),
-        (world.recipient_school.id, first.id, 1, 5, 5, 5),
-        (world.recipient_school.id, tenth.id, 10, 8, 8, 0),
-        (world.recipient_school.id, tenth.id, 11, 4, 4, 4),
-        (world.recipient_school.id, wanted.id, 1, 0, 0, 10),
-    }
-    assert services.provision(schools=[], school_year=SchoolYear(2026), on=TODAY).rows == []
-
-
-def _request(school: Holder, textbook: Textbook, clock: FrozenClock) -> None:
-    from exchange.postings.models import Request
-    from exchange.postings.rules import ShortageReason
-
-    with unit_of_work():
-        db.session.add(
-            Request(
-                district_id=school.district_id,
-                school_id=school.id,
-                textbook_id=textbook.id,
-                reason=ShortageReason.LOST,
-                expires_on=clock.today("UTC"),
-                created_at=clock.now(),
-            )
-        )
 
 
 def test_two_people_count_the_same_book_at_once(app, world: World, clock: FrozenClock) -> None:

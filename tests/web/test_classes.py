@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 
 from exchange.classes import services
@@ -108,5 +109,50 @@ def test_who_may_see_and_change(world: World, sign_in: SignIn) -> None:
     assert sign_in(world.methodist).post(url, data={"pupils-1-0": "1"}).status_code == 403
     assert sign_in(world.recipient_director).post("/classes", data={"pupils-1-0": "1"}).status_code == 403
     assert sign_in(world.donor).post(url, data={"pupils-1-0": "1"}).status_code == 404
-    assert sign_in(world.methodist).get("/classes").status_code == 404
+    assert sign_in(world.head).get("/classes").status_code == 404
     assert sign_in(world.methodist).get(f"/classes?school={world.fund.id}").status_code == 404
+
+
+def test_a_pasted_table_fills_the_form_and_stores_nothing(
+    world: World, sign_in: SignIn, clock: FrozenClock
+) -> None:
+    put(world, clock, 2026, Group(4, "", 20))
+    client = sign_in(world.deputy)
+    answer = client.post("/classes/import", data={"text": "5А\t24\n5Б\tмного\n"}, headers=FRAGMENT)
+    assert answer.status_code == 200
+    assert re.search(r'id="pupils-5-0"[^>]*value="24"', answer.text)
+    assert re.search(r'id="pupils-4-0"[^>]*value="20"', answer.text)
+    assert "Строка 2, столбец 2" in answer.text
+    assert services.enrolment(world.recipient_school.id, 2026) == {4: 20}
+    answer = client.post("/classes/import", data={"text": "ничего похожего"}, headers=FRAGMENT)
+    assert answer.status_code == 422
+    assert "ничего похожего" in answer.text
+    assert client.post("/classes/import", data={"text": ""}).status_code == 422
+    assert (
+        sign_in(world.recipient_director).post("/classes/import", data={"text": "5А\t2"}).status_code == 403
+    )
+
+
+def test_a_file_fills_the_form(world: World, sign_in: SignIn) -> None:
+    file = (io.BytesIO("Класс;Учеников\n5А;24\n5Б;22\n".encode("cp1251")), "контингент.csv")
+    answer = sign_in(world.deputy).post("/classes/import", data={"file": file})
+    assert answer.status_code == 200
+    assert re.search(r'id="pupils-5-1"[^>]*value="22"', answer.text)
+    broken = (io.BytesIO(b"%PDF-1.4 nothing"), "контингент.pdf")
+    answer = sign_in(world.deputy).post("/classes/import", data={"file": broken})
+    assert answer.status_code == 422
+    assert "контингент.pdf" in answer.text
+
+
+def test_the_methodist_sees_all_schools(world: World, sign_in: SignIn, clock: FrozenClock) -> None:
+    put(world, clock, 2026, Group(5, "А", 24), Group(5, "Б", 23), Group(9, "", 8))
+    client = sign_in(world.methodist)
+    text = client.get("/classes").text
+    assert f"/classes?school={world.recipient_school.id}" in text
+    row = re.search(rf"/classes\?school={world.recipient_school.id}.*?</tr>", text, re.S)
+    assert row
+    assert re.findall(r'<td class="num"[^>]*>([^<]*)</td>', row[0]) == [
+        "3", "", "", "", "", "47", "", "", "", "8", "", "", "55"
+    ]  # fmt: skip
+    exported = client.get("/classes?format=csv").data.decode("utf-8-sig")
+    assert f"{world.recipient_school.short_name};3;0;0;0;0;47;0;0;0;8;0;0;55" in exported

@@ -1,4 +1,4 @@
-"""Pages of the shelf and of provision."""
+"""Pages of the shelf."""
 
 from __future__ import annotations
 
@@ -273,31 +273,7 @@ def test_condition_arrival_and_write_off(world: World, book, sign_in: SignIn) ->
     assert client.get("/shelf/history?edition=999").status_code == 404
 
 
-def test_provision_of_a_school_and_of_the_district(
-    world: World, book, sign_in: SignIn, clock: FrozenClock
-) -> None:
-    assert "Посчитать пока нечего" in sign_in(world.stranger).get("/provision").text
-    enrol(world.donor_school, {1: 20}, by=world.donor, clock=clock)
-    own = sign_in(world.donor).get("/provision").text
-    assert "50\u00a0%" in own
-    assert '<svg class="chart"' in own
-    assert "Математика" in sign_in(world.donor).get("/provision?grade=1").text
-    lines = sign_in(world.donor).get("/provision?format=csv").data.decode("utf-8-sig").splitlines()
-    assert lines[1].startswith("1;Математика;")
-    district = sign_in(world.methodist).get("/provision").text
-    assert f"/provision?school={world.donor_school.id}" in district
-    by_grade = sign_in(world.methodist).get("/provision?grade=1").text
-    assert "Учебники: 1 класс" in by_grade
-    assert f"/provision?school={world.donor_school.id}&amp;grade=1" in by_grade
-    assert "не держат и не просят" in sign_in(world.methodist).get("/provision?grade=7").text
-    assert "Дающая СОШ" in sign_in(world.methodist).get("/provision?format=csv").data.decode("utf-8-sig")
-    url = f"/provision?school={world.donor_school.id}"
-    assert sign_in(world.methodist).get(url).status_code == 200
-    assert sign_in(world.recipient).get(url).status_code == 404
-    assert sign_in(world.head).get("/provision").status_code == 404
-
-
-@pytest.mark.parametrize("url", ["/shelf", "/provision", "/provision?grade=1"])
+@pytest.mark.parametrize("url", ["/shelf"])
 def test_as_many_queries_for_five_books_as_for_many(
     url: str, app, world: World, sign_in: SignIn, clock: FrozenClock
 ) -> None:

@@ -120,11 +120,41 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "not_now",
+        sa.Column("school_id", sa.Integer(), nullable=False),
+        sa.Column("textbook_id", sa.Integer(), nullable=False),
+        sa.Column(
+            "advice",
+            sa.Enum(
+                "ask",
+                "ask_more",
+                "ask_less",
+                "ask_no_more",
+                "give",
+                "give_less",
+                "give_no_more",
+                name="advice",
+                native_enum=False,
+                length=24,
+            ),
+            nullable=False,
+        ),
+        sa.Column("numbers", sa.Text(), nullable=False),
+        sa.Column("by_id", sa.Integer(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["by_id"], ["user_account.id"], name=op.f("fk_not_now_by_id")),
+        sa.ForeignKeyConstraint(["school_id"], ["holder.id"], name=op.f("fk_not_now_school_id")),
+        sa.ForeignKeyConstraint(["textbook_id"], ["textbook.id"], name=op.f("fk_not_now_textbook_id")),
+        sa.PrimaryKeyConstraint("school_id", "textbook_id", "advice", name=op.f("pk_not_now")),
+    )
+    op.create_table(
         "school_reserve",
         sa.Column("school_id", sa.Integer(), nullable=False),
+        sa.Column("reserve_percent", sa.SmallInteger(), nullable=False),
         sa.Column("buffer_percent", sa.SmallInteger(), nullable=False),
         sa.Column("wear_percent", sa.SmallInteger(), nullable=False),
         sa.CheckConstraint("buffer_percent BETWEEN 0 AND 50", name=op.f("ck_school_reserve_buffer")),
+        sa.CheckConstraint("reserve_percent BETWEEN 0 AND 50", name=op.f("ck_school_reserve_reserve")),
         sa.CheckConstraint("wear_percent BETWEEN 0 AND 50", name=op.f("ck_school_reserve_wear")),
         sa.ForeignKeyConstraint(["school_id"], ["holder.id"], name=op.f("fk_school_reserve_school_id")),
         sa.PrimaryKeyConstraint("school_id", name=op.f("pk_school_reserve")),
@@ -197,8 +227,11 @@ def upgrade() -> None:
         sa.Column("confirmed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("confirmed_by_id", sa.Integer(), nullable=True),
         sa.Column("act_id", sa.Integer(), nullable=True),
+        sa.Column("movement_id", sa.Integer(), nullable=True),
+        sa.Column("skipped", sa.Integer(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(["act_id"], ["write_off_act.id"], name=op.f("fk_count_sheet_act_id")),
+        sa.ForeignKeyConstraint(["movement_id"], ["movement.id"], name=op.f("fk_count_sheet_movement_id")),
         sa.ForeignKeyConstraint(
             ["campaign_id"], ["counting_campaign.id"], name=op.f("fk_count_sheet_campaign_id")
         ),
@@ -218,6 +251,14 @@ def upgrade() -> None:
         sa.Column("sheet_id", sa.Integer(), nullable=False),
         sa.Column("edition_id", sa.Integer(), nullable=False),
         sa.Column("counted", sa.Integer(), nullable=False),
+        sa.Column("own", sa.Integer(), nullable=False),
+        sa.Column("borrowed", sa.Integer(), nullable=False),
+        sa.Column(
+            "decision",
+            sa.Enum("lost", "correction", name="decision", native_enum=False, length=24),
+            nullable=True,
+        ),
+        sa.Column("taps", sa.Integer(), nullable=False),
         sa.Column("counted_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("counted_by_id", sa.Integer(), nullable=False),
         sa.CheckConstraint("counted >= 0", name=op.f("ck_count_line_counted")),
@@ -277,6 +318,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("act_id", sa.Integer(), nullable=False),
         sa.Column("edition_id", sa.Integer(), nullable=False),
+        sa.Column("owner_id", sa.Integer(), nullable=False),
         sa.Column(
             "reason",
             sa.Enum(
@@ -298,9 +340,14 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["act_id"], ["write_off_act.id"], name=op.f("fk_write_off_line_act_id")),
         sa.ForeignKeyConstraint(["edition_id"], ["edition.id"], name=op.f("fk_write_off_line_edition_id")),
         sa.ForeignKeyConstraint(["movement_id"], ["movement.id"], name=op.f("fk_write_off_line_movement_id")),
+        sa.ForeignKeyConstraint(["owner_id"], ["holder.id"], name=op.f("fk_write_off_line_owner_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_write_off_line")),
         sa.UniqueConstraint(
-            "act_id", "edition_id", "reason", name=op.f("uq_write_off_line_act_id_edition_id_reason")
+            "act_id",
+            "edition_id",
+            "owner_id",
+            "reason",
+            name=op.f("uq_write_off_line_act_id_edition_id_owner_id_reason"),
         ),
     )
     op.create_table(
@@ -396,6 +443,7 @@ def downgrade() -> None:
 
     op.drop_table("write_off_act")
     op.drop_table("school_reserve")
+    op.drop_table("not_now")
     with op.batch_alter_table("counting_campaign", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_counting_campaign_district_id_state"))
 

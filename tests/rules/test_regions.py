@@ -1,0 +1,157 @@
+"""Regional provision reports: rows, figures under the wrong headings, sums."""
+
+from __future__ import annotations
+
+import io
+from datetime import date
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from openpyxl import Workbook
+
+from exchange import sheets
+from exchange.errors import Invalid
+from exchange.regions.importer import read_report
+from exchange.regions.rules import Holding, Report, place_of, sums_of
+from tests.house.source import ROOT
+
+FORMS = ROOT.parent / "shared" / "forms"
+HEADER = [
+    "Район", "Образовательная организация", "Издательство", "Название учебника", "Автор учебника", "Предмет",
+    "Класс", "Цена учебника", "Наличие учебников в шк.библиотеке (шт)", "Количество учащихся",
+    "Кол-во учебников, подлежащих к списанию", "Коэффициент книгообеспеченности (К)", "Потребность на год",
+    "Сумма, необходимая на закупку",
+]  # fmt: skip
+
+
+def report_of(*rows: list[object]) -> Report:
+    book = Workbook()
+    sheet = book.active
+    for row in rows:
+        sheet.append(row)
+    file = io.BytesIO()
+    book.save(file)
+    file.seek(0)
+    return read_report(file, "отчёт.xlsx")
+
+
+def figures(stock: int, pupils: int, off: int = 0) -> list[object]:
+    ratio = round((stock - off) / pupils, 2) if pupils else 0
+    return [stock, pupils, off, ratio, max(0, pupils - stock + off), 0]
+
+
+def grouped(shift: int) -> Report:
+    """A report printed from a pivot table; the figures stand ``shift`` columns left of their headings."""
+    blank: list[object] = [None] * (7 - shift)
+    return report_of(
+        ["Состояние учебного фонда"],
+        ["30.11.2017", "Забайкальский край"],
+        HEADER,
+        ["Агинский район"],
+        ["МБОУ «Первая СОШ»"],
+        ["Дрофа"],
+        ["Физика. 7 класс", *blank, *figures(9, 31)],
+        ["Химия. 8 класс", *blank, *figures(40, 31, 2)],
+        ["Просвещение - ЭФУ"],
+        ["Алгебра. 8 класс", *blank, *figures(5, 31)],
+        ["Могочинский район"],
+        ["Дрофа"],
+        ["Физика. 7 класс", *blank, *figures(50, 20)],
+        [None, None, None, "Средний коэффициент книгообеспеченности :", None, None, 0.9],
+        [None, None, None, "Всего потребность учебников (шт.) :", None, None, 40],
+    )
+
+
+@pytest.mark.parametrize("shift", [0, 1, 5, 6])
+def test_figures_are_found_wherever_they_stand(shift: int) -> None:
+    report = grouped(shift)
+    assert (report.day, report.region) == (date(2017, 11, 30), "Забайкальский край")
+    assert [(h.title, h.stock, h.pupils, h.to_write_off) for h in report.holdings] == [
+        ("Физика. 7 класс", 9, 31, 0),
+        ("Химия. 8 класс", 40, 31, 2),
+        ("Алгебра. 8 класс", 5, 31, 0),
+        ("Физика. 7 класс", 50, 20, 0),
+    ]
+    assert all(each.agrees for each in report.holdings)
+    assert (report.headings, report.totals, report.left_aside) == (6, 2, ())
+
+
+def test_headings_say_where_and_whose() -> None:
+    report = grouped(0)
+    assert [(h.district, h.school, h.publisher, h.electronic) for h in report.holdings] == [
+        ("Агинский район", "МБОУ «Первая СОШ»", "Дрофа", False),
+        ("Агинский район", "МБОУ «Первая СОШ»", "Дрофа", False),
+        ("Агинский район", "МБОУ «Первая СОШ»", "Просвещение", True),
+        ("Могочинский район", "", "Дрофа", False),
+    ]
+    assert [place_of(each, report) for each in report.holdings][-2:] == [
+        "МБОУ «Первая СОШ»",
+        "Могочинский район",
+    ]
+
+
+def test_a_flat_table_names_everything_in_its_columns() -> None:
+    report = report_of(
+        ["Издательство", "Наименование", "Район", "Класс", "Обучающихся", "Имеется в наличии"],
+        ["Дрофа", "Физика", "Агинский район", 7, 31, 9],
+        ["Дрофа", "Физика", "нет", 7, "1 020", 9],
+        ["примечание", None, None, None, None, 3],
+    )
+    first, second = report.holdings
+    assert (first.district, first.title, first.publisher, first.grades) == (
+        "Агинский район",
+        "Физика",
+        "Дрофа",
+        "7",
+    )
+    assert (second.district, second.pupils, second.missing) == ("", 1020, 1011)
+    assert report.left_aside == (4,)
+
+
+def test_a_false_ratio_is_told() -> None:
+    holding = Holding(1, "", "", "", "Физика", "", "", "", 9, 31, 0, 0.9, None)
+    assert not holding.agrees
+
+
+def test_what_is_no_report_is_refused() -> None:
+    with pytest.raises(Invalid) as refused:
+        report_of(["Автор", "Название"], ["Перышкин", "Физика"])
+    assert refused.value.parameters["file"] == "отчёт.xlsx"
+
+
+counts = st.integers(0, 400)
+
+
+@given(st.lists(st.tuples(counts, counts, counts), max_size=20))
+def test_sums_agree_with_their_rows(rows: list[tuple[int, int, int]]) -> None:
+    holdings = [
+        Holding(n, "", "", "", "т", "", "", "", stock, pupils, min(off, stock), None, None)
+        for n, (stock, pupils, off) in enumerate(rows)
+    ]
+    sums = sums_of(holdings)
+    assert sums.served + sums.missing == sums.pupils
+    assert sums.served + sums.surplus == sum(each.fit for each in holdings)
+    assert sums.coverage is None or 0 <= sums.coverage <= 1
+
+
+@pytest.mark.skipif(not FORMS.is_dir(), reason="the real reports are not beside this repository")
+@pytest.mark.parametrize("name", ["regional_provision_report.xlsx", "regional_provision_report_small.xlsx"])
+def test_the_real_reports_sum_up_to_what_they_state(name: str) -> None:
+    path = Path(FORMS) / name
+    with path.open("rb") as file:
+        report = read_report(file, name)
+    assert report.left_aside == ()
+    assert all(each.agrees for each in report.holdings)
+    with path.open("rb") as file:
+        rows = [cells for sheet in sheets.read(file, name) for _, cells in sheet.rows]
+    (stated,) = (
+        cell
+        for cells in rows
+        if any(str(cell).startswith("Всего потребность") for cell in cells)
+        for cell in cells
+        if isinstance(cell, int)
+    )
+    # Its last rows count the electronic books too.
+    assert sum(each.stated_need or 0 for each in report.holdings) == stated
