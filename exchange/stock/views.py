@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from math import ceil
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, request, url_for
 from flask_babel import gettext as _
@@ -405,6 +406,8 @@ def _edition_page(
     here = next((each for each in book.editions if each.edition_id == edition.id), None) if book else None
     if book is None or here is None:
         raise NotFound
+    if format_ := request.args.get("format"):
+        return _exported_history(format_, holder, book)
     shown: dict[str, Form] = {
         "note_form": NoteForm(
             formdata=None, prefix="note-", condition=(here.condition or Condition.GOOD).value, worn=here.worn
@@ -425,6 +428,31 @@ def _edition_page(
         conditions=CONDITION_NAMES,
         **shown,
     )
+
+
+def _exported_history(format_: str, holder: Holder, book: ShelfBook) -> Response:
+    zone = ZoneInfo(holder.district.timezone)
+    columns = [
+        _("Когда"), _("Что"), _("Год издания"), _("Часть"), _("Экземпляров"), _("Владелец"), _("Передача №"),
+        _("Документ"), _("Причина"), _("Кто"),
+    ]  # fmt: skip
+    rows = [
+        (
+            row.at.astimezone(zone),
+            _(MOVEMENT_NAMES[row.kind]),
+            row.year,
+            row.part if book.parts > 1 else None,
+            row.copies,
+            row.owner,
+            row.transfer_id,
+            row.document,
+            _(row.reason) if row.reason else "",
+            row.by,
+        )
+        for row in services.movements(holder, book.id)
+    ]
+    name = _("Движения на полке %(school)s: %(title)s", school=holder.short_name, title=book.title)
+    return export(format_, name, columns, rows)
 
 
 def _edition_here(holder_id: int, edition_id: int) -> tuple[Holder, Edition]:

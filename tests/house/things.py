@@ -212,8 +212,11 @@ def _lists(name: str) -> Maker:
 
 
 def _textbook(scene: Scene) -> Variants:
+    world = scene.giving
     with unit_of_work():
-        return {"own": {"textbook_id": _deal(scene, scene.giving).textbook.id}}
+        deal = _deal(scene, world)
+        postings_world.put_on_shelf(world.fund, deal.edition, 3, by=world.methodist, clock=scene.clock)
+        return {"own": {"textbook_id": deal.textbook.id}}
 
 
 def _for_own_textbook(name: str) -> Maker:
