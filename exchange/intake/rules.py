@@ -380,19 +380,3 @@ def depends(written: Written, now: Since, *, applied_at: datetime) -> Dependence
 def first_few(names: Sequence[str], most: int = 3) -> str:
     """Return names for a sentence: at most ``most`` of them, then an ellipsis."""
     return ", ".join(names[:most]) + ("…" if len(names) > most else "")
-
-
-SAMPLE_HEADINGS = ("№ п/п", "Автор, название", "Класс", "Год издания", "Кол-во, экз.", "К списанию")
-SAMPLE: tuple[tuple[object, ...], ...] = (
-    (1, "КАНАКИНА В.П. РУССКИЙ ЯЗЫК 2 КЛ Ч.1", 2, 2023, 24, None),
-    (2, "КАНАКИНА В.П. РУССКИЙ ЯЗЫК 2 КЛ Ч.2", 2, 2023, 22, None),
-    (3, "Климанова, Голованова. Лит. чтение в 2-х частях (комплект)", 3, 2023, 18, None),
-    (4, "Климанова Литературное чтение", 2, 2021, 15, None),
-    (5, "Виленкин Н.Я. Математика 5 кл. 1 часть", 5, "2023 г.", "26 шт.", 2),
-    (6, "Атанасян. Геометрия 7-9", "7-9", 2023, 61, None),
-    (7, "Горецкий В.Г. Прописи 1 класс", 1, 2024, 30, None),
-    (8, "Атлас. География 6 класс", 6, 2022, 12, None),
-    (9, "Перышкин Физика 7кл", 7, 2023, "много", None),
-    (None, "Итого", None, None, 208, 2),
-)
-"""A table as librarians write them: what can be tried where there is none at hand."""

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -16,7 +16,9 @@ import sqlalchemy as sa
 from sqlalchemy.orm.attributes import flag_modified
 
 from exchange import journal, runs, sheets
+from exchange.approved import services as approved
 from exchange.catalog.models import Edition, Textbook
+from exchange.catalog.rules import SchoolYear
 from exchange.catalog.services import BOOK_COLUMNS
 from exchange.clock import Clock
 from exchange.db import db, in_unit, insert_missing
@@ -180,7 +182,7 @@ def _understand(
         for row in importer.read_rows(table.rows, each, sheet=index)
     ]
     kept = _decided(intake_id)
-    reader = _Reader(holder, last_year=clock.now().year + 1, default_year=year)
+    reader = _Reader(holder, today=clock.today(holder.district.timezone), default_year=year)
     db.session.rollback()
     rows: list[dict[str, Any]] = []
     progress(0, len(read))
@@ -254,23 +256,28 @@ def _memory(holder_id: int) -> dict[str, list[str]]:
     }
 
 
+def _books_at(holder: Holder, year: SchoolYear) -> frozenset[int]:
+    """Return the books a place has, and those its approved list of the year names."""
+    held = db.session.scalars(
+        sa.select(Edition.textbook_id)
+        .join(Balance, Balance.edition_id == Edition.id)
+        .where(Balance.holder_id == holder.id, Balance.copies > 0)
+    )
+    listed = approved.users([holder.id], year.start)[holder.id]
+    return frozenset(held) | {use.textbook_id for use in listed}
+
+
 class _Reader:
     """Turns rows of a file into rows of the table; each different wording is recognised once."""
 
-    def __init__(self, holder: Holder, *, last_year: int, default_year: int | None) -> None:
+    def __init__(self, holder: Holder, *, today: date, default_year: int | None) -> None:
         self._recogniser = recognition.recogniser()
         self._aliases = recognition.aliases_of(holder)
-        self._preferred = frozenset(
-            db.session.scalars(
-                sa.select(Edition.textbook_id)
-                .join(Balance, Balance.edition_id == Edition.id)
-                .where(Balance.holder_id == holder.id, Balance.copies > 0)
-            )
-        )
+        self._preferred = _books_at(holder, SchoolYear.of(today))
         self._parts = {
             row.id: row.parts for row in db.session.execute(sa.select(Textbook.id, Textbook.parts))
         }
-        self._last_year = last_year
+        self._last_year = today.year + 1
         self._default_year = default_year
         self._answers: dict[Wording, tuple[Answer, str]] = {}
 
@@ -1333,15 +1340,10 @@ def discard(intake_id: int, *, by: User) -> Intake:
     intake = _locked(intake_id)
     if intake.state is IntakeState.DISCARDED:
         return intake
+    if intake.state is IntakeState.READING:
+        raise WrongMoment(NOT_READY)
     if intake.state not in {IntakeState.REVIEW, IntakeState.FAILED}:
-        raise WrongMoment(
-            NOT_READY if intake.state is IntakeState.READING else NOT_IN_REVIEW,
-            **(
-                {}
-                if intake.state is IntakeState.READING
-                else {"state": rules.INTAKE_STATE_NAMES[intake.state]}
-            ),
-        )
+        raise WrongMoment(NOT_IN_REVIEW, state=rules.INTAKE_STATE_NAMES[intake.state])
     intake.state = IntakeState.DISCARDED
     db.session.flush()
     return intake

@@ -23,7 +23,7 @@ from exchange.catalog import services as catalog
 from exchange.config import Settings
 from exchange.db import db, in_unit
 from exchange.errors import Invalid, NotFound
-from exchange.intake import services
+from exchange.intake import importer, services
 from exchange.intake.importer import Columns, heading_of
 from exchange.intake.models import Intake, IntakeRow
 from exchange.intake.rules import (
@@ -32,8 +32,6 @@ from exchange.intake.rules import (
     OF_YEAR,
     OUTCOME_NAMES,
     ROLE_NAMES,
-    SAMPLE,
-    SAMPLE_HEADINGS,
     Change,
     IntakeState,
     Outcome,
@@ -141,7 +139,7 @@ TONES = {
 @bp.get("/intake/sample")
 def sample() -> Response:
     """Give a table to try, written as librarians write them."""
-    return export("xlsx", _("Образец таблицы"), SAMPLE_HEADINGS, SAMPLE)
+    return export("xlsx", _("Образец таблицы"), importer.SAMPLE_HEADINGS, importer.SAMPLE)
 
 
 @bp.post("/intake/bring")

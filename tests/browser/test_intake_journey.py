@@ -10,11 +10,9 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import sticking_out, violations
 from tests.browser.demo import People
-from tests.browser.hands import on_shelf, told
+from tests.browser.hands import bring, on_shelf, told, wait_until_read
 from tests.intake_world import workbook
 
-READING = 30_000
-"""Milliseconds that reading a small table may take on a busy machine."""
 FUND = workbook(
     [
         ["Учебный фонд школы на 20.11.2026"],
@@ -29,29 +27,6 @@ FUND = workbook(
 )
 
 
-def bring(page: Page, folder: Path) -> None:
-    file = folder / "наш фонд.xlsx"
-    file.write_bytes(FUND)
-    page.goto("/intake")
-    page.get_by_label("Файл с таблицей").set_input_files(file)
-    page.get_by_role("button", name="Прочитать").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("наш фонд.xlsx")
-
-
-def wait_until_read(page: Page, *, javascript: bool) -> None:
-    """The page comes by itself; without JavaScript the person asks for it."""
-    ready = page.get_by_role("link", name="Что изменится на полке")
-    again = page.get_by_role("link", name="Обновить")
-    if not javascript:
-        expect(ready.or_(again)).to_be_visible()
-        for _try in range(60):
-            if ready.is_visible():
-                break
-            page.wait_for_timeout(300)
-            again.click()
-    expect(ready).to_be_visible(timeout=READING)
-
-
 def see(page: Page, word: str, rows: int) -> None:
     """See how many rows ended so."""
     outcomes = page.get_by_role("group", name="Строки файла")
@@ -61,7 +36,7 @@ def see(page: Page, word: str, rows: int) -> None:
 @pytest.mark.parametrize("javascript", [True, False], ids=["with JavaScript", "without"])
 def test_from_the_file_to_the_shelf_and_back(people: People, tmp_path: Path, javascript: bool) -> None:
     page = people.open("che", javascript=javascript)
-    bring(page, tmp_path)
+    bring(page, tmp_path / "наш фонд.xlsx", FUND)
     wait_until_read(page, javascript=javascript)
     see(page, "распознано", 1)
     see(page, "подтвердите", 2)
@@ -78,10 +53,9 @@ def test_from_the_file_to_the_shelf_and_back(people: People, tmp_path: Path, jav
     see(page, "распознано", 3)
     page.get_by_role("group", name="Строки файла").get_by_role("link", name=re.compile("^ошибка")).click()
     expect(page.get_by_text("«много» – не количество")).to_be_visible()
-    page.get_by_role("link", name="Другая книга, число, год…").click()
-    page.get_by_label("Количество").fill("26")
-    page.get_by_role("button", name="Записать").click()
-    told(page, "Строка исправлена")
+    page.get_by_label("Сколько экземпляров?").fill("26")
+    page.get_by_role("button", name="Записать", exact=True).click()
+    see(page, "распознано", 4)
 
     page.get_by_role("link", name="Что изменится на полке").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Что изменится на полке")
@@ -102,7 +76,7 @@ def test_from_the_file_to_the_shelf_and_back(people: People, tmp_path: Path, jav
 @pytest.mark.parametrize("width", [1280, 360])
 def test_the_review_is_sound_to_look_at(people: People, tmp_path: Path, width: int) -> None:
     page = people.open("che", width=width)
-    bring(page, tmp_path)
+    bring(page, tmp_path / "наш фонд.xlsx", FUND)
     wait_until_read(page, javascript=True)
     for show in ("to_confirm", "error", "all"):
         page.goto(page.url.split("?")[0] + f"?show={show}")
