@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import textwrap
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -31,6 +32,13 @@ LONGEST_SHEET_NAME = 31
 LONGEST_FILE_NAME = 120
 NARROWEST, WIDEST = 6, 48
 """Widths of columns, in characters; longer texts are wrapped."""
+ACROSS = 200
+"""Characters across a sheet of A4 that can still be read; columns of long texts give way to fit in."""
+TIGHT = 16
+"""No column gives way below this."""
+LINE_HEIGHT = 15
+MOST_LINES = 27
+"""A row of Excel is at most 409 points high."""
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
@@ -216,16 +224,22 @@ def _write(book: Workbook, table: Table, title: str, *, name: str) -> None:
     bottom = last + bool(table.total) + (len(table.below) + 1 if table.below else 0)
     edge = get_column_letter(len(table.columns))
     body = [[_value(value) for value in row] for row in table.rows]
-    _set_widths(sheet, table, body)
+    widths = _widths(table, body)
+    for index, width in enumerate(widths):
+        sheet.column_dimensions[get_column_letter(index + 1)].width = width
     sheet.freeze_panes = f"A{header + 1}"
     sheet.auto_filter.ref = f"A{header}:{edge}{last}"
     _set_page(sheet, header=header, area=f"A1:{edge}{bottom}", name=name)
     pen = _Pen(sheet)
     for index, line in enumerate(table.head):
         sheet.append([pen.line(line, font=_TITLE if table.title and index == 0 else None)])
+    # Only Excel makes a row as high as its wrapped texts by itself.
+    # The arrow of the filter takes the place of three characters.
+    _set_height(sheet, header, table.columns, [width - 3 for width in widths])
     sheet.append([pen.heading(column) for column in table.columns])
     shares = [column in table.percents for column in table.columns]
-    for row in body:
+    for number, row in enumerate(body, start=header + 1):
+        _set_height(sheet, number, row, widths)
         sheet.append([pen.cell(*each) for each in zip(row, shares, strict=True)])
     if table.total:
         total = [_value(value) for value in table.total]
@@ -236,13 +250,37 @@ def _write(book: Workbook, table: Table, title: str, *, name: str) -> None:
         sheet.append([pen.line(line)])
 
 
-def _set_widths(sheet: Any, table: Table, body: Sequence[Sequence[Any]]) -> None:
+def _widths(table: Table, body: Sequence[Sequence[Any]]) -> list[float]:
+    """Return the widths of the columns: as wide as their values, as far as the sheet goes."""
+    least, wanted = [], []
     for index, column in enumerate(table.columns):
         longest = max((_length(row[index]) for row in body), default=0)
         # A heading is wrapped between its words, so its longest word counts.
         heading = max(map(len, column.split()), default=0) + 3
         width = max(NARROWEST, heading, min(longest + 2, WIDEST), 14 if column in table.wide else 0)
-        sheet.column_dimensions[get_column_letter(index + 1)].width = width
+        texts = any(isinstance(row[index], str) for row in body)
+        least.append(min(width, max(heading, TIGHT)) if texts else width)
+        wanted.append(width)
+    room, spare = ACROSS - sum(least), sum(wanted) - sum(least)
+    share = min(1.0, max(0.0, room / spare)) if spare else 1.0
+    return [low + (high - low) * share for low, high in zip(least, wanted, strict=True)]
+
+
+def _set_height(sheet: Any, number: int, row: Sequence[Any], widths: Sequence[float]) -> None:
+    lines = max(
+        (_lines(cell, width) for cell, width in zip(row, widths, strict=True) if isinstance(cell, str)),
+        default=1,
+    )
+    if lines > 1:
+        sheet.row_dimensions[number].height = min(lines, MOST_LINES) * LINE_HEIGHT
+
+
+def _lines(text: str, width: float) -> int:
+    """Return how many lines a text takes when it is wrapped between its words."""
+    if len(text) < width and "\n" not in text:
+        return 1
+    shown = text[: int(width) * MOST_LINES].split("\n")
+    return sum(max(1, len(textwrap.wrap(paragraph, int(width) - 1))) for paragraph in shown)
 
 
 def _length(value: Any) -> int:

@@ -199,3 +199,15 @@ def test_any_text_gives_a_sound_workbook(text: str, name: str) -> None:
         for part in package.namelist():
             ElementTree.fromstring(package.read(part))
     assert all(cell.data_type != "f" for row in load_workbook(io.BytesIO(content)).active for cell in row)
+
+
+def test_rows_are_as_high_as_their_texts_and_columns_give_way() -> None:
+    columns = ["Авторы", "Наименование", "Школы", *map(str, range(12))]
+    row = ["Иванов И. И., Петров П. П. " * 3, "Математика " * 5, "Приморская – 5; " * 9, *range(12)]
+    sheet = opened(columns, [row, ["А", "Б", "В", *range(12)]])
+    widths = [sheet.column_dimensions[cell.column_letter].width for cell in sheet[1]]
+    assert sum(widths) <= exports.ACROSS + 1
+    assert min(widths[:3]) >= exports.TIGHT
+    lines = sheet.row_dimensions[2].height / exports.LINE_HEIGHT
+    assert lines >= max(len(str(value)) / width for value, width in zip(row[:3], widths, strict=False))
+    assert sheet.row_dimensions[3].height is None
