@@ -29,8 +29,13 @@ LONGEST_TEXT = 32_767
 """Characters Excel keeps in a cell, each of two bytes."""
 LONGEST_SHEET_NAME = 31
 LONGEST_FILE_NAME = 120
-NARROWEST, WIDEST = 6, 48
+NARROWEST, READABLE, WIDEST = 6, 20, 48
 """Widths of columns, in characters; longer texts are wrapped."""
+SHEET_WIDTH = 160
+"""Characters across a printed sheet that can still be read: the widest columns give way, to ``READABLE``."""
+LINE_HEIGHT = 15.0
+"""Points of a line of text."""
+MOST_LINES = 20
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
@@ -42,7 +47,8 @@ _DATE, _MOMENT, _SHARE = "DD.MM.YYYY", "DD.MM.YYYY HH:MM", "0.0%"
 _LINE = Side(style="thin", color="9AA5B1")
 _BOX = Border(left=_LINE, right=_LINE, top=_LINE, bottom=_LINE)
 _HEADER_FILL = PatternFill("solid", fgColor="E4EAF1")
-_BOLD, _TITLE = Font(bold=True), Font(bold=True, size=14)
+_BOLD = Font(name="Calibri", size=11, bold=True)
+_TITLE = Font(name="Calibri", size=14, bold=True)
 _HEADER = Alignment(wrap_text=True, vertical="center", horizontal="center")
 _WRAPPED = Alignment(wrap_text=True, vertical="top")
 
@@ -186,16 +192,20 @@ def workbook(table: Table, name: str) -> bytes:
     bottom = last + bool(table.total) + (len(table.below) + 1 if table.below else 0)
     edge = get_column_letter(len(table.columns))
     body = [[_value(value) for value in row] for row in table.rows]
-    _set_widths(sheet, table, body)
+    widths = _widths(table, body)
+    for index, width in enumerate(widths, 1):
+        sheet.column_dimensions[get_column_letter(index)].width = width
     sheet.freeze_panes = f"A{header + 1}"
     sheet.auto_filter.ref = f"A{header}:{edge}{last}"
     _set_page(sheet, header=header, area=f"A1:{edge}{bottom}")
     pen = _Pen(sheet)
     for index, line in enumerate(table.head):
         sheet.append([pen.line(line, font=_TITLE if table.title and index == 0 else None)])
+    _set_height(sheet, header, table.columns, widths)
     sheet.append([pen.heading(column) for column in table.columns])
     shares = [column in table.percents for column in table.columns]
-    for row in body:
+    for index, row in enumerate(body, header + 1):
+        _set_height(sheet, index, row, widths)
         sheet.append([pen.cell(*each) for each in zip(row, shares, strict=True)])
     if table.total:
         total = [_value(value) for value in table.total]
@@ -209,13 +219,34 @@ def workbook(table: Table, name: str) -> bytes:
     return file.getvalue()
 
 
-def _set_widths(sheet: Any, table: Table, body: Sequence[Sequence[Any]]) -> None:
+def _widths(table: Table, body: Sequence[Sequence[Any]]) -> list[int]:
+    widths, narrowest = [], []
     for index, column in enumerate(table.columns):
         longest = max((_length(row[index]) for row in body), default=0)
-        # A heading is wrapped between its words, so its longest word counts.
+        # A heading is wrapped between its words, so its longest word counts; beside it is a button.
         heading = max(map(len, column.split()), default=0) + 3
-        width = max(NARROWEST, heading, min(longest + 2, WIDEST), 14 if column in table.wide else 0)
-        sheet.column_dimensions[get_column_letter(index + 1)].width = width
+        least = max(NARROWEST, heading, 14 if column in table.wide else 0)
+        widths.append(max(least, min(longest + 2, WIDEST)))
+        narrowest.append(max(least, min(longest + 2, READABLE)))
+    while sum(widths) > SHEET_WIDTH and widths != narrowest:
+        # The widest of those that can still give way.
+        index = max(range(len(widths)), key=lambda each: (widths[each] > narrowest[each], widths[each]))
+        widths[index] -= 1
+    return widths
+
+
+def _set_height(sheet: Any, number: int, row: Sequence[Any], widths: Sequence[int]) -> None:
+    """Make a row as high as its wrapped texts: LibreOffice does not do so by itself."""
+    lines = max((_lines(value, width) for value, width in zip(row, widths, strict=True)), default=1)
+    if lines > 1:
+        sheet.row_dimensions[number].height = LINE_HEIGHT * min(lines, MOST_LINES)
+
+
+def _lines(value: Any, width: int) -> int:
+    """Return in how many lines a text is shown; a little more than it may need, for it breaks at words."""
+    if not isinstance(value, str):
+        return 1
+    return sum(1 + len(line) * 9 // (width * 8) for line in value.split("\n"))
 
 
 def _length(value: Any) -> int:
@@ -237,7 +268,7 @@ def _set_page(sheet: Any, *, header: int, area: str) -> None:
     sheet.page_setup.fitToHeight = 0
     sheet.sheet_properties.pageSetUpPr.fitToPage = True
     sheet.page_margins.left = sheet.page_margins.right = 0.4
-    sheet.page_margins.top, sheet.page_margins.bottom = 0.5, 0.7
+    sheet.page_margins.top, sheet.page_margins.bottom = 0.5, 0.75
     sheet.print_title_rows = f"{header}:{header}"
     sheet.print_area = area
     # &P and &N are the page and the number of pages.

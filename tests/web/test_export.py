@@ -157,3 +157,15 @@ def test_an_empty_list_is_a_header() -> None:
 def test_an_unknown_format_is_not_found() -> None:
     with pytest.raises(NotFound):
         export("exe", "Полка", COLUMNS, ROWS)
+
+
+def test_a_wide_list_is_wrapped_so_that_its_print_can_be_read() -> None:
+    long = "Математика: 5-й класс: базовый уровень: учебник в 2 частях; переработанное издание"
+    sheet = opened([f"Столбец {number}" for number in range(8)], [[long] * 8])
+    widths = [dimension.width for dimension in sheet.column_dimensions.values()]
+    assert sum(widths) <= exports.SHEET_WIDTH
+    assert min(widths) >= exports.READABLE
+    needed = len(long) / min(widths)
+    assert sheet.row_dimensions[2].height >= needed * 13
+    short = opened(["Столбец"], [["слово"]])
+    assert short.row_dimensions[2].height is None

@@ -60,7 +60,7 @@ def test_surplus_on_paper(posted: World, sign_in: SignIn) -> None:
     header, row, total = cells(answer.text)
     assert header == SURPLUS
     assert row[1].endswith("(858)")
-    assert row[4] == "Физика: 7-й класс: учебник, ч. 2"
+    assert row[4] == "Физика: 7-й класс: учебник, ч.\u00a02"
     assert row[9:14] == ["5", "хорошее", "", "насовсем", "01.10.2026"]
     assert (total[0], total[9]) == ("Итого", "5")
     for text in (
@@ -101,7 +101,7 @@ def test_missing_on_paper(posted: World, sign_in: SignIn) -> None:
 def test_the_consolidated_sheet(posted: World, sign_in: SignIn) -> None:
     client = sign_in(posted.methodist)
     _header, row, total = cells(client.get("/reports/consolidated").text)
-    assert row[7:] == ["Дающая СОШ – 5", "5", "0", "Берущая СОШ – 4", "4", "1"]
+    assert row[7:] == ["Дающая СОШ\u00a0– 5", "5", "0", "Берущая СОШ\u00a0– 4", "4", "1"]
     assert total[8:] == ["5", "0", "", "4", ""]
     assert opened(client.get("/reports/consolidated?format=xlsx").data)["A1"].value == "Сводная ведомость"
     assert "таких учебников нет" in client.get("/reports/consolidated?grade=11").text
