@@ -24,6 +24,7 @@ from exchange.counting import views as counting
 from exchange.db import db, init_db
 from exchange.disposals import views as disposals
 from exchange.home import views as home
+from exchange.intake import views as intake
 from exchange.matching import views as matching
 from exchange.postings import views as postings
 from exchange.provision import views as provision
@@ -84,6 +85,7 @@ def create_app(settings: Settings | None = None, clock: Clock | None = None) -> 
     catalog.init_catalog(app)
     transfers.init_transfers(app)
     matching.init_matching(app)
+    intake.init_intake(app)
     home.init_book_panels(app)
     features = (
         home,
@@ -94,6 +96,7 @@ def create_app(settings: Settings | None = None, clock: Clock | None = None) -> 
         stock,
         disposals,
         counting,
+        intake,
         postings,
         provision,
         transfers,

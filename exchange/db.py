@@ -11,7 +11,7 @@ import enum
 import random
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -102,6 +102,15 @@ def insert_if_absent(table: type[Base], **values: object) -> bool:
     # Without the option the count of an INSERT is not kept and reads as -1.
     result = db.session.execute(statement, execution_options={"preserve_rowcount": True})
     return bool(result.rowcount == 1)  # type: ignore[attr-defined]
+
+
+def insert_missing(table: type[Base], rows: Sequence[Mapping[str, object]]) -> None:
+    """Insert the rows whose key is not there yet: many at once, without saying which."""
+    if not rows:
+        return
+    dialect = db.session.get_bind().dialect.name
+    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    db.session.execute(insert(table).on_conflict_do_nothing(), list(rows))
 
 
 def is_retriable(error: BaseException) -> bool:

@@ -654,6 +654,27 @@ def menu(approved: ApprovedList, *, by: User) -> list[Step]:
     )
 
 
+def awaiting(school: Holder, *, by: User, on: date) -> list[ApprovedList]:
+    """Return the lists of this year and the next that wait for the director's signature, if that is ``by``'s.
+
+    One query; none for who may not approve.
+    """
+    if not access.allowed(by, Action.APPROVE_LIST, school):
+        return []
+    year = SchoolYear.of(on).start
+    return list(
+        db.session.scalars(
+            sa.select(ApprovedList)
+            .where(
+                ApprovedList.school_id == school.id,
+                ApprovedList.school_year.in_((year, year + 1)),
+                ApprovedList.state == ListState.CHECKED,
+            )
+            .order_by(ApprovedList.school_year)
+        )
+    )
+
+
 def submit(list_id: int, *, seen: int | None = None, by: User, clock: Clock) -> ApprovedList:
     """Ask whoever checks the list (or, where nobody does, the director) to look at it."""
     approved, _step = open_step(list_id, StepName.SUBMIT, seen=seen, by=by)

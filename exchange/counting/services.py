@@ -720,9 +720,9 @@ def standings(campaign: CountingCampaign) -> list[Standing]:
     return _standings(campaign, _places(campaign.district_id))
 
 
-def standing_at(campaign: CountingCampaign, holder: Holder) -> Standing:
-    """Return how far one place has come, whether it has begun or not; two queries."""
-    return _standings(campaign, [holder])[0]
+def standings_at(campaign: CountingCampaign, holders: Sequence[Holder]) -> list[Standing]:
+    """Return how far some places have come, whether they have begun or not; two queries."""
+    return _standings(campaign, holders) if holders else []
 
 
 def name_of(user_id: int | None) -> str:
@@ -804,4 +804,4 @@ def present_for(holder: Holder) -> tuple[CountingCampaign, Standing] | None:
     ``None`` when none goes on: then the first screen has nothing to say.
     """
     campaign = open_of(holder.district_id)
-    return None if campaign is None else (campaign, standing_at(campaign, holder))
+    return None if campaign is None else (campaign, _standings(campaign, [holder])[0])

@@ -95,7 +95,7 @@ def index() -> Response:
         state_names=SHEET_STATE_NAMES,
         not_begun=rules.NOT_BEGUN,
         chart=_chart(standings) if standings else None,
-        places=_own_places(campaign) if campaign else [],
+        places=_own_places(campaign, standings) if campaign else [],
         rules=rules,
     )
 
@@ -109,15 +109,21 @@ class Place:
     may_count: bool
 
 
-def _own_places(campaign: CountingCampaign) -> list[Place]:
+def _own_places(campaign: CountingCampaign, known: Sequence[Standing]) -> list[Place]:
     """Return the shelves that this person counts or answers for."""
     by = access.current()
     schools = {m.school.id: m.school for m in by.memberships if m.school is not None}
     counted_here = access.acting_for(by, Action.COUNT)
     places = {**schools, **{holder.id: holder for holder in counted_here}}
+    standings = {
+        each.holder_id: each for each in known or services.standings_at(campaign, list(places.values()))
+    }
     at = {holder.id for holder in counted_here}
+    # An empty storage place of the fund is nothing to count.
     return [
-        Place(holder, services.standing_at(campaign, holder), holder.id in at) for holder in places.values()
+        Place(holder, standings[holder.id], holder.id in at)
+        for holder in places.values()
+        if holder.id in standings
     ]
 
 

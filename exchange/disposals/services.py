@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -376,7 +375,11 @@ def _record(act: WriteOffAct, message: str, *, by: User, clock: Clock, **paramet
 
 def visible(act_id: int, *, by: User) -> WriteOffAct:
     """Return an act that the person may see, or raise ``NotFound``."""
-    act = db.session.get(WriteOffAct, act_id)
+    act = db.session.scalars(
+        sa.select(WriteOffAct)
+        .options(sa.orm.joinedload(WriteOffAct.holder, innerjoin=True))
+        .where(WriteOffAct.id == act_id)
+    ).first()
     if act is None:
         raise NotFound
     access.require_private(by, Action.SEE_SHELF, act.holder)
@@ -454,16 +457,19 @@ def acts(
     return rows, rows[0].total if rows else 0
 
 
-def history(act: WriteOffAct) -> list[tuple[journal.JournalEntry, str]]:
+def history(act: WriteOffAct) -> Sequence[Any]:
     """Return what happened to an act and who did it, the oldest first."""
-    entries = journal.history(ACT, act.id)
-    names = {
-        row.id: row.full_name
-        for row in db.session.execute(
-            sa.select(User.id, User.full_name).where(User.id.in_({entry.by_id for entry in entries}))
+    return db.session.execute(
+        sa.select(
+            journal.JournalEntry.at,
+            journal.JournalEntry.message,
+            journal.JournalEntry.parameters,
+            User.full_name.label("who"),
         )
-    }
-    return [(entry, names.get(entry.by_id or 0, "")) for entry in entries]
+        .outerjoin(User, User.id == journal.JournalEntry.by_id)
+        .where(journal.JournalEntry.subject == ACT, journal.JournalEntry.subject_id == act.id)
+        .order_by(journal.JournalEntry.id)
+    ).all()
 
 
 def lines_of(act: WriteOffAct) -> Sequence[Any]:
@@ -534,11 +540,16 @@ class Shelf:
 
 
 def suggested(holder: Holder, *, today: date, text: str = "") -> Shelf:
-    """Return what stands on a shelf and may be written off, and what there is a reason to. Five queries.
+    """Return what stands on a shelf and may be written off, and what there is a reason to; three queries.
 
     ``text``: only books with these words. A school's shelf without what it has on loan.
     """
-    offered = _offered(holder.id)
+    own = Balance.owner_id == holder.id
+    offered, drafted, lost = _offered(holder.id), _drafted(holder.id), _lost(holder.id)
+
+    def of_own(number: Any) -> Any:
+        return sa.case((own, sa.func.coalesce(number, 0)), else_=0)
+
     query = (
         sa.select(
             *catalog.BOOK_COLUMNS,
@@ -550,16 +561,22 @@ def suggested(holder: Holder, *, today: date, text: str = "") -> Shelf:
             Balance.owner_id,
             Balance.copies.label("here"),
             Balance.promised,
-            sa.case((Balance.owner_id == holder.id, sa.func.coalesce(offered.c.offered, 0)), else_=0).label(
-                "offered"
-            ),
-            sa.func.coalesce(ShelfNote.worn, 0).label("worn"),
+            of_own(offered.c.offered).label("offered"),
+            of_own(ShelfNote.worn).label("worn"),
+            of_own(lost.c.lost).label("lost"),
+            sa.func.coalesce(drafted.c.lost, 0).label("drafted_lost"),
+            sa.func.coalesce(drafted.c.others, 0).label("drafted"),
             Holder.short_name.label("owner"),
         )
         .join(Edition, Edition.id == Balance.edition_id)
         .join(Textbook, Textbook.id == Edition.textbook_id)
         .join(Holder, Holder.id == Balance.owner_id)
         .outerjoin(offered, offered.c.edition_id == Balance.edition_id)
+        .outerjoin(lost, lost.c.edition_id == Balance.edition_id)
+        .outerjoin(
+            drafted,
+            sa.and_(drafted.c.edition_id == Balance.edition_id, drafted.c.owner_id == Balance.owner_id),
+        )
         .outerjoin(
             ShelfNote,
             sa.and_(ShelfNote.holder_id == holder.id, ShelfNote.edition_id == Balance.edition_id),
@@ -568,91 +585,88 @@ def suggested(holder: Holder, *, today: date, text: str = "") -> Shelf:
         .order_by(Textbook.sort_key, Textbook.id, Edition.year.desc(), Edition.part, Balance.owner_id)
     )
     if holder.kind is not HolderKind.FUND:
-        query = query.where(Balance.owner_id == holder.id)
+        query = query.where(own)
     books = db.session.execute(query).all()
-    drafted = _drafted(holder.id)
-    lost = _lost(holder.id)
-    copies = {}
-    for row in books:
-        draft = drafted.get((row.edition_id, row.owner_id), {})
-        own = row.owner_id == holder.id
-        copies[row.edition_id, row.owner_id] = Copies(
+    copies = {
+        (row.edition_id, row.owner_id): Copies(
             edition_id=row.edition_id,
             owner_id=row.owner_id,
             textbook_id=row.id,
             here=row.here,
             promised=row.promised,
-            offered=row.offered,
-            worn=max(0, row.worn - sum(n for reason, n in draft.items() if reason is not WriteOffReason.LOST))
-            if own
-            else 0,
-            lost=lost.get(row.edition_id, 0) if own else 0,
-            in_draft=sum(draft.values()),
+            offered=int(row.offered),
+            worn=max(0, row.worn - int(row.drafted)),
+            lost=max(0, int(row.lost) - int(row.drafted_lost)),
+            in_draft=int(row.drafted + row.drafted_lost),
         )
+        for row in books
+    }
     verdicts = catalog.verdicts({row.id for row in books}, today)
     return Shelf(books, copies, rules.suggestions(list(copies.values()), verdicts, today), verdicts)
 
 
-def _drafted(holder_id: int) -> dict[tuple[int, int], dict[WriteOffReason, int]]:
-    """Return the copies in the holder's draft acts by edition and owner, and by reason."""
-    result: defaultdict[tuple[int, int], dict[WriteOffReason, int]] = defaultdict(dict)
-    for row in db.session.execute(
+def _drafted(holder_id: int) -> sa.Subquery:
+    """Return the copies in the holder's draft acts by edition and owner: those lost, and all others."""
+    lost = WriteOffLine.reason == WriteOffReason.LOST
+    return (
         sa.select(
             WriteOffLine.edition_id,
             WriteOffLine.owner_id,
-            WriteOffLine.reason,
-            sa.func.sum(WriteOffLine.copies).label("copies"),
+            sa.func.sum(sa.case((lost, WriteOffLine.copies), else_=0)).label("lost"),
+            sa.func.sum(sa.case((lost, 0), else_=WriteOffLine.copies)).label("others"),
         )
         .join(WriteOffAct, WriteOffAct.id == WriteOffLine.act_id)
         .where(WriteOffAct.holder_id == holder_id, WriteOffAct.state == ActState.DRAFT)
-        .group_by(WriteOffLine.edition_id, WriteOffLine.owner_id, WriteOffLine.reason)
-    ):
-        result[row.edition_id, row.owner_id][row.reason] = int(row.copies)
-    return result
+        .group_by(WriteOffLine.edition_id, WriteOffLine.owner_id)
+        .subquery()
+    )
 
 
 def lost_in_draft(holder: Holder, edition_ids: Collection[int]) -> dict[int, int]:
     """Return, by edition, the holder's own copies that draft acts write off as lost already."""
-    return {
-        edition_id: copies.get(WriteOffReason.LOST, 0)
-        for (edition_id, owner_id), copies in _drafted(holder.id).items()
-        if owner_id == holder.id and edition_id in edition_ids
-    }
+    drafted = _drafted(holder.id)
+    rows = db.session.execute(
+        sa.select(drafted.c.edition_id, drafted.c.lost).where(
+            drafted.c.owner_id == holder.id, drafted.c.edition_id.in_(edition_ids)
+        )
+    )
+    return {row.edition_id: int(row.lost) for row in rows}
 
 
-def _lost(holder_id: int) -> dict[int, int]:
-    """Return the copies that the latest confirmed count missed as lost and that no act names yet."""
-    sheet = db.session.execute(
-        sa.select(_count_sheet.c.id, _count_sheet.c.confirmed_at.label("confirmed_at"))
+def _lost(holder_id: int) -> sa.Subquery:
+    """Return the copies that the latest confirmed count missed as lost, less what has been written off since.
+
+    What is in draft acts is not taken off.
+    """
+    sheet = (
+        sa.select(_count_sheet.c.id, _count_sheet.c.confirmed_at)
         .where(_count_sheet.c.holder_id == holder_id, _count_sheet.c.state == "confirmed")
-        .order_by(_count_sheet.c.confirmed_at.desc())
+        .order_by(_count_sheet.c.confirmed_at.desc(), _count_sheet.c.id.desc())
         .limit(1)
-    ).first()
-    if sheet is None:
-        return {}
-    missing = _count_line.c.own + _count_line.c.borrowed - _count_line.c.counted
+        .subquery()
+    )
     written = (
         sa.select(WriteOffLine.edition_id, sa.func.sum(WriteOffLine.copies).label("copies"))
         .join(WriteOffAct, WriteOffAct.id == WriteOffLine.act_id)
+        .join(sheet, WriteOffAct.posted_at >= sheet.c.confirmed_at)
         .where(
             WriteOffAct.holder_id == holder_id,
+            WriteOffAct.state == ActState.POSTED,
             WriteOffLine.reason == WriteOffReason.LOST,
-            sa.or_(
-                WriteOffAct.state == ActState.DRAFT,
-                sa.and_(WriteOffAct.state == ActState.POSTED, WriteOffAct.posted_at >= sheet.confirmed_at),
-            ),
         )
         .group_by(WriteOffLine.edition_id)
         .subquery()
     )
-    rows = db.session.execute(
+    missing = _count_line.c.own + _count_line.c.borrowed - _count_line.c.counted
+    # Own copies are missing first, as in the rules of counting.
+    own_missing = sa.case((missing < _count_line.c.own, missing), else_=_count_line.c.own)
+    return (
         sa.select(
             _count_line.c.edition_id,
-            _count_line.c.own,
-            missing.label("missing"),
-            sa.func.coalesce(written.c.copies, 0).label("written"),
+            (own_missing - sa.func.coalesce(written.c.copies, 0)).label("lost"),
         )
+        .join(sheet, sheet.c.id == _count_line.c.sheet_id)
         .outerjoin(written, written.c.edition_id == _count_line.c.edition_id)
-        .where(_count_line.c.sheet_id == sheet.id, _count_line.c.decision == "lost", missing > 0)
+        .where(_count_line.c.decision == "lost", missing > 0)
+        .subquery()
     )
-    return {row.edition_id: max(0, min(row.own, row.missing) - int(row.written)) for row in rows}

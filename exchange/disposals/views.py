@@ -209,7 +209,7 @@ def _act_page(
         suggested=rules.totals((each.reason, each.copies) for each in found),
         reasons=WRITE_OFF_NAMES,
         states=ACT_STATE_NAMES,
-        history=services.history(act),
+        history=() if editable else services.history(act),
         rules=rules,
     )
 

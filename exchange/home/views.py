@@ -12,6 +12,10 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 from markupsafe import Markup
 
+from exchange.approved import services as approved
+from exchange.approved.models import ApprovedList
+from exchange.catalog.rules import SchoolYear
+from exchange.counting import services as counting
 from exchange.db import OLDEST_SOUND_SQLITE, db, sqlite_module
 from exchange.home import services
 from exchange.provision.rules import Provided
@@ -50,12 +54,14 @@ NAVIGATION: Sequence[tuple[str, Sequence[Link]]] = (
             Link("matching.index", "Подбор", Action.MATCH),
             Link("transfers.index", "Передачи", Action.SEE_TRANSFER),
             Link("reserve.index", "Фонд", Action.SEE_DISTRICT),
+            Link("reports.index", "Бумаги", Action.SEE_SHELF),
         ),
     ),
     (
         "Библиотека",
         (
             Link("stock.index", "Полка", Action.SEE_SHELF),
+            Link("intake.index", "Загрузка из файла", Action.COUNT),
             Link("counting.index", "Пересчёт", Action.SEE_SHELF),
             Link("disposals.index", "Списание", Action.SEE_SHELF),
         ),
@@ -64,6 +70,7 @@ NAVIGATION: Sequence[tuple[str, Sequence[Link]]] = (
         "Учебный год",
         (
             Link("provision.index", "Обеспеченность", Action.SEE_SHELF),
+            Link("provision.proposals", "Что запросить и предложить", Action.POST_REQUEST),
             Link("classes.index", "Классы", Action.SEE_SHELF),
             Link("approved.index", "Перечень учебников", Action.SEE_SHELF),
         ),
@@ -201,6 +208,8 @@ def index() -> Response:
         waiting=waiting,
         step_names=STEP_NAMES,
         advice=_advice(by),
+        counting=_counting(by),
+        lists=[(each.id, SchoolYear(each.school_year)) for each in _lists(by, today)],
         proposed=len(proposed.proposals) if proposed else 0,
         chart=_chart(proposed.report.rows if proposed else _provided(by, today)),
     )
@@ -264,6 +273,35 @@ def _advice(by: User) -> str:
     if access.allowed(by, Action.POST_OFFER, by.school):
         return str(_("Можно посчитать полку и разместить излишки."))
     return ""
+
+
+@dataclass(frozen=True)
+class Counting:
+    """How far the person's school has come in the campaign that goes on, and where to go on."""
+
+    title: str
+    ends_on: date
+    counted: int
+    total: int
+    url: str
+
+
+def _counting(by: User) -> Counting | None:
+    """Return the count that goes on, to who counts at a school; ``None`` when it is done."""
+    school = by.school
+    if school is None or not access.allowed(by, Action.COUNT, school):
+        return None
+    present = counting.present_for(school)
+    if present is None or present[1].confirmed_at is not None:
+        return None
+    campaign, standing = present
+    sheet = standing.sheet_id
+    url = url_for("counting.sheet", sheet_id=sheet) if sheet else url_for("counting.index")
+    return Counting(campaign.title, campaign.ends_on, standing.counted, standing.total, url)
+
+
+def _lists(by: User, today: date) -> Sequence[ApprovedList]:
+    return approved.awaiting(by.school, by=by, on=today) if by.school is not None else []
 
 
 def _proposals(by: User, today: date) -> Proposals | None:

@@ -30,10 +30,15 @@ class Intake(Identified):
     version: Mapped[int] = mapped_column(default=1)
     run_id: Mapped[int | None] = mapped_column(sa.ForeignKey("run.id"))
     columns: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    """By sheet: the row of the header, the headings as they stood, and which column means what."""
+    """By sheet: the row of the header, the headings as they stood, and which column means what; and the year
+    of printing to be taken where a row names none."""
     applied_at: Mapped[datetime | None]
     movement_id: Mapped[int | None] = mapped_column(sa.ForeignKey("movement.id"))
     undo_movement_id: Mapped[int | None] = mapped_column(sa.ForeignKey("movement.id"))
+    written: Mapped[list[Any]] = mapped_column(default=list)
+    """What was written to the shelf, by edition: what an undoing checks and puts back."""
+    result: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """What came of it, in numbers; why it failed, as a msgid and its parameters."""
 
     holder: Mapped[Holder] = relationship()
 
@@ -45,15 +50,19 @@ class IntakeRow(Identified):
 
     __tablename__ = "intake_row"
     __table_args__ = (
-        sa.UniqueConstraint("intake_id", "sheet", "row"),
+        sa.UniqueConstraint("intake_id", "sheet", "row", "item"),
         sa.Index(None, "intake_id", "outcome"),
     )
 
     intake_id: Mapped[int] = mapped_column(sa.ForeignKey("intake.id"))
     sheet: Mapped[int] = mapped_column(sa.SmallInteger)
     row: Mapped[int]
+    item: Mapped[int] = mapped_column(sa.SmallInteger, default=0)
+    """Which of the row's counts, where it has one for each year of printing or each class."""
     cells: Mapped[list[Any]]
     """The raw cells as text."""
+    wording: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """What was asked of the recognition: the filled fields of its ``Wording``; empty for a row of no book."""
     outcome: Mapped[Outcome] = mapped_column(enum_column(Outcome))
     textbook_id: Mapped[int | None] = mapped_column(sa.ForeignKey("textbook.id"))
     part: Mapped[int | None] = mapped_column(sa.SmallInteger)
@@ -64,7 +73,7 @@ class IntakeRow(Identified):
     candidates: Mapped[list[Any]] = mapped_column(default=list)
     """What it may be: book ids with the confidence and what tells them apart, best first."""
     remark: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    """Why it ended so: a msgid and its parameters."""
+    """Why it ended so and what is still asked; what the row was before a person answered."""
     by_hand: Mapped[bool] = mapped_column(default=False)
     """A person decided; a new reading of the columns leaves it alone."""
     group_key: Mapped[str] = mapped_column(sa.String(500), default="")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 
 from exchange.clock import Clock
-from exchange.db import db, insert_if_absent
+from exchange.db import db, insert_if_absent, insert_missing
 from exchange.errors import Invalid
 from exchange.ledger.models import Balance, Movement, MovementLine
 from exchange.ledger.rules import Line, MovementKind, net
@@ -52,8 +53,7 @@ def post(
     db.session.add(movement)
     db.session.flush()
     sources = _sources(district_id)
-    for balance_id, line in _accounts([line for line in netted if line.holder_id not in sources]):
-        _change(balance_id, line.copies)
+    _change_all(_accounts([line for line in netted if line.holder_id not in sources]))
     return movement
 
 
@@ -99,6 +99,25 @@ def locked(*, owner_id: int, holder_id: int, edition_id: int) -> tuple[int, int]
         sa.select(Balance.copies, Balance.promised).where(Balance.id == balance_id).with_for_update()
     ).one()
     return copies, promised
+
+
+def locked_shelf(holder_id: int, edition_ids: sa.Select[int]) -> None:
+    """Lock the accounts of a holder's own copies of many editions until the unit ends; make those missing.
+
+    Nobody counts, promises or sends these copies meanwhile. Rows are taken in ascending id, as everywhere.
+    """
+    own = (Balance.owner_id == holder_id, Balance.holder_id == holder_id)
+    missing = edition_ids.except_(sa.select(Balance.edition_id).where(*own))
+    account = {"owner_id": holder_id, "holder_id": holder_id, "copies": 0, "promised": 0}
+    insert_missing(
+        Balance, [{**account, "edition_id": edition_id} for edition_id in db.session.scalars(missing)]
+    )
+    db.session.execute(
+        sa.select(Balance.id)
+        .where(*own, Balance.edition_id.in_(edition_ids))
+        .order_by(Balance.id)
+        .with_for_update()
+    ).all()
 
 
 def technical(district_id: int, kind: HolderKind) -> int:
@@ -165,6 +184,7 @@ def _sources(district_id: int) -> set[int]:
 
 def _accounts(lines: list[Line]) -> list[tuple[int, Line]]:
     """Return each line with the id of its balance, in ascending id; make balances that are not there."""
+    known = _known_accounts(lines) if len(lines) > MANY else {}
     found: list[tuple[int, Line]] = []
     for line in lines:
         where = sa.select(Balance.id).where(
@@ -172,7 +192,8 @@ def _accounts(lines: list[Line]) -> list[tuple[int, Line]]:
             Balance.holder_id == line.holder_id,
             Balance.edition_id == line.edition_id,
         )
-        balance_id = db.session.scalar(where)
+        account = line.owner_id, line.holder_id, line.edition_id
+        balance_id = known.get(account) or db.session.scalar(where)
         if balance_id is None:
             insert_if_absent(
                 Balance,
@@ -185,6 +206,57 @@ def _accounts(lines: list[Line]) -> list[tuple[int, Line]]:
             balance_id = db.session.scalars(where).one()
         found.append((balance_id, line))
     return sorted(found, key=lambda pair: pair[0])
+
+
+MANY = 50
+"""Lines from which on a movement is written in a few statements instead of two for each line."""
+_AT_ONCE = 500
+
+
+def _known_accounts(lines: list[Line]) -> dict[tuple[int, int, int], int]:
+    """Return the balances there are by owner, holder and edition, for many lines at once."""
+    editions: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
+    for line in lines:
+        editions[line.owner_id, line.holder_id].append(line.edition_id)
+    return {
+        (owner_id, holder_id, row.edition_id): row.id
+        for (owner_id, holder_id), ids in editions.items()
+        for first in range(0, len(ids), _AT_ONCE)
+        for row in db.session.execute(
+            sa.select(Balance.id, Balance.edition_id).where(
+                Balance.owner_id == owner_id,
+                Balance.holder_id == holder_id,
+                Balance.edition_id.in_(ids[first : first + _AT_ONCE]),
+            )
+        )
+    }
+
+
+def _change_all(accounts: list[tuple[int, Line]]) -> None:
+    """Change the copies of the accounts; they are in ascending id, and so are their rows locked."""
+    if len(accounts) > MANY and _changed_at_once(accounts):
+        return
+    for balance_id, line in accounts:
+        _change(balance_id, line.copies)
+
+
+def _changed_at_once(accounts: list[tuple[int, Line]]) -> bool:
+    """Change many accounts by one statement; change none and say so where one of them has too few copies."""
+    table = Balance.__table__.c
+    by = sa.bindparam("by", type_=sa.Integer)
+    statement = (
+        sa.update(Balance.__table__)  # type: ignore[arg-type]
+        .where(table.id == sa.bindparam("account"), table.copies + by >= table.promised)
+        .values(copies=table.copies + by)
+    )
+    with db.session.begin_nested() as savepoint:
+        changed = db.session.connection().execute(
+            statement, [{"account": balance_id, "by": line.copies} for balance_id, line in accounts]
+        )
+        if changed.rowcount == len(accounts):
+            return True
+        savepoint.rollback()
+    return False
 
 
 def _change(balance_id: int, copies: int) -> None:

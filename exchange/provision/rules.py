@@ -240,13 +240,14 @@ def provision_of(rows: Iterable[Provided]) -> Provision:
     books: set[int] = set()
     pupils = served = missing = lacking = spare = unpaired = copies = 0
     for row in rows:
-        pupils += row.pupils
-        served += row.served
-        missing += row.missing
-        lacking += row.need
-        spare += row.surplus
+        needed, usable = row.pupils, row.usable
+        pupils += needed
+        served += min(usable, needed)
+        missing += need(usable, needed)
+        lacking += need(usable, needed, row.reserve)
+        spare += surplus(usable, needed, row.buffer)
         unpaired += row.unpaired
-        if row.pupils:
+        if needed:
             books.add(row.textbook_id)
             copies += row.fit
     return Provision(len(books), pupils, served, missing, lacking, spare, unpaired, copies)

@@ -167,20 +167,22 @@ def _facts(schools: Collection[Holder], years: Sequence[SchoolYear], *, postings
         .join(Textbook, Textbook.id == there.c.textbook_id)
         .outerjoin(SchoolReserve, SchoolReserve.school_id == there.c.school_id)
     ):
-        books.setdefault(row.id, row)
-        if row.school_id not in reserves:
-            reserves[row.school_id] = stock.reserve_of(row)
-        by_part = copies[row.school_id].setdefault(row.id, {})
-        if row.part == ASKED_FOR:
-            asked_for.add((row.school_id, row.id))
-        elif row.part != CHOSEN:
-            more = [int(getattr(row, name)) for name in COLUMNS]
-            old = by_part.get(row.part)
-            by_part[row.part] = (
-                Copies(*more)
-                if old is None
-                else Copies(*(getattr(old, name) + new for name, new in zip(COLUMNS, more, strict=True)))
+        # By place: a district has tens of thousands of these rows.
+        school_id, textbook_id, part, *more = row[: len(COLUMNS) + 3]
+        if textbook_id not in books:
+            books[textbook_id] = row
+        if school_id not in reserves:
+            reserves[school_id] = stock.reserve_of(row)
+        by_part = copies[school_id].setdefault(textbook_id, {})
+        if part == ASKED_FOR:
+            asked_for.add((school_id, textbook_id))
+        elif part in by_part:
+            old = by_part[part]
+            by_part[part] = Copies(
+                *(getattr(old, name) + new for name, new in zip(COLUMNS, more, strict=True))
             )
+        elif part != CHOSEN:
+            by_part[part] = Copies(*more)
     groups, uses = _groups_and_uses(ids, starts, books)
     return _Facts(ids, books, copies, reserves, groups, uses, asked_for)
 
@@ -232,12 +234,14 @@ ASKED_FOR, CHOSEN = 0, -1
 
 
 def _branch(school_id: Any, textbook_id: Any, part: Any, **copies: Any) -> sa.Select[Any]:
-    return sa.select(
+    columns: list[Any] = [
         sa.type_coerce(school_id, sa.Integer).label("school_id"),
         sa.type_coerce(textbook_id, sa.Integer).label("textbook_id"),
         sa.type_coerce(part, sa.Integer).label("part"),
-        *(copies.get(name, sa.literal(0)).label(name) for name in COLUMNS),
-    )
+        # PostgreSQL adds integers up to a decimal number.
+        *(sa.cast(copies.get(name, sa.literal(0)), sa.Integer).label(name) for name in COLUMNS),
+    ]
+    return sa.select(*columns)
 
 
 def _not_below_zero(number: sa.ColumnElement[int]) -> sa.ColumnElement[int]:

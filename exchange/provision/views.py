@@ -241,13 +241,17 @@ def _district_page() -> Response:
         report,
         chosen,
         schools=lines,
-        classes=[
-            Line(_("%(grade)s класс", grade=grade), _url(grade=grade), each)
-            for grade, each in sorted(rules.provision_by(report.rows, lambda row: row.grade).items())
-            if each.pupils
-        ],
+        classes=_grade_lines(report.rows),
         title=_("Обеспеченность по школам"),
     )
+
+
+def _grade_lines(rows: Iterable[Provided]) -> list[Line]:
+    return [
+        Line(_("%(grade)s класс", grade=grade), _url(grade=grade), sums)
+        for grade, sums in sorted(rules.provision_by(rows, lambda row: row.grade).items())
+        if sums.pupils
+    ]
 
 
 def _narrowing(chosen: Filter) -> dict[str, Any]:
@@ -300,7 +304,7 @@ def _provision_page(
             for subject in sorted(subjects)
             if subjects[subject].pupils
         ],
-        chart=_chart(schools or classes, f"{title}, {year.label}"),
+        chart=_chart(schools or _grade_lines(rows), f"{title}, {year.label}"),
         books=books[(shown - 1) * PER_PAGE : shown * PER_PAGE],
         total=len(books),
         pages=pages,
@@ -440,14 +444,18 @@ def set_reserve() -> Response:
 # --- next year ---
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Lack:
-    """A shortage as it is shown: ``reasons`` are words and copies."""
+    """A shortage as it is shown."""
 
     book: Any
     school: str
     shortage: Shortage
-    reasons: Sequence[tuple[str, int]]
+
+    @property
+    def reasons(self) -> list[tuple[str, int]]:
+        """Why, in words, and how many sets each reason adds."""
+        return [(_(_reason_name(why, copies)), copies) for why, copies in self.shortage.reasons.items()]
 
 
 def _next_year() -> Response:
@@ -462,7 +470,6 @@ def _next_year() -> Response:
             book=forecast.books[each.textbook_id],
             school=schools[each.school_id].short_name,
             shortage=each,
-            reasons=[(_(_reason_name(why, copies)), copies) for why, copies in each.reasons.items()],
         )
         for each in forecast.shortages
         if subject in ("", each.subject)

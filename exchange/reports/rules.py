@@ -48,6 +48,27 @@ class Balance:
         return sum(known) if len(known) == len(self.missing) else None
 
     @property
+    def by_exchange(self) -> int | None:
+        """Missing copies that other schools have to spare: a school does not give to itself.
+
+        The most that can change hands between two sides whose every pair but a school with itself may meet:
+        a cut through such a network is either side, or what all but one school give and take.
+        """
+        wanted = self.lacking
+        if wanted is None:
+            return None
+        both = self.surplus.keys() & self.missing.keys()
+        without = (self.spare - self.surplus[s] + wanted - (self.missing[s] or 0) for s in both)
+        return min([self.spare, wanted, *without])
+
+    @property
+    def by_fund(self) -> int | None:
+        """Missing copies that the fund has when the exchange has done what it can."""
+        if self.lacking is None or self.by_exchange is None:
+            return None
+        return min(self.fund, self.lacking - self.by_exchange)
+
+    @property
     def left(self) -> int | None:
         """Copies left over when all needs are met from surpluses and the fund; below zero: to be ordered."""
         return None if self.lacking is None else self.spare + self.fund - self.lacking
@@ -75,3 +96,45 @@ def balances(spares: Iterable[Spare], lacks: Iterable[Lack]) -> list[Balance]:
         for part in sorted(surplus.keys() | fund.keys() | missing.keys())
     ]
     return [*lines, Balance(None, {}, 0, hidden)] if hidden else lines
+
+
+@dataclass(frozen=True)
+class SchoolTotal:
+    """What a school has to spare and lacks in all. ``missing``: ``None`` where a number is kept back."""
+
+    school: str
+    titles_spare: int
+    spare: int
+    titles_missing: int
+    missing: int | None
+
+
+def by_school(lines: Iterable[Balance]) -> list[SchoolTotal]:
+    """Return the totals of every school on the sheet, by name; each part of a book is a title of its own."""
+    spare: dict[str, list[int]] = {}
+    missing: dict[str, list[int | None]] = {}
+    for line in lines:
+        for school, copies in line.surplus.items():
+            spare.setdefault(school, []).append(copies)
+        for school, lacking in line.missing.items():
+            missing.setdefault(school, []).append(lacking)
+    return [
+        SchoolTotal(
+            school=school,
+            titles_spare=len(spare.get(school, ())),
+            spare=sum(spare.get(school, ())),
+            titles_missing=len(missing.get(school, ())),
+            missing=_known_sum(missing.get(school, ())),
+        )
+        for school in sorted(spare.keys() | missing.keys())
+    ]
+
+
+def _known_sum(numbers: Iterable[int | None]) -> int | None:
+    """Add up; ``None`` when one of the numbers is kept back, because the sum would tell it."""
+    total = 0
+    for number in numbers:
+        if number is None:
+            return None
+        total += number
+    return total

@@ -5,7 +5,7 @@ Each is one table, which is the page, what the printer prints and the workbook.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
@@ -19,6 +19,7 @@ from exchange.db import db
 from exchange.errors import NotFound
 from exchange.postings.rules import OFFER_KIND_NAMES, SHORTAGE_NAMES, OfferKind
 from exchange.reports import services
+from exchange.reports.rules import Balance, by_school
 from exchange.schools import access
 from exchange.schools.models import Holder, User
 from exchange.schools.rules import Action, HolderKind
@@ -238,6 +239,8 @@ def consolidated() -> Response:
             line.balance.fund,
             _by_school(line.balance.missing),
             few if line.balance.lacking is None else line.balance.lacking,
+            line.balance.by_exchange,
+            line.balance.by_fund,
             line.balance.left,
         )
         for number, line in enumerate(lines, 1)
@@ -245,18 +248,65 @@ def consolidated() -> Response:
     columns = [
         _("№ п/п"), _("№ по ФПУ (приказ)"), _("Предмет"), _("Автор(ы)"), _("Наименование"), _("Класс"),
         _("Издательство"), _("Излишки: школа – экз."), _("Всего излишков"), _("Свободно в фонде"),
-        _("Недостаёт: школа – экз."), _("Всего недостаёт"), _("Остаётся (+) или не хватает (−)"),
+        _("Недостаёт: школа – экз."), _("Всего недостаёт"), _("Закроет обмен"), _("Закроет фонд"),
+        _("Остаётся (+) или не хватает (−)"),
     ]  # fmt: skip
     found = [line.balance for line in lines]
     sums = {
         _("Всего излишков"): sum(each.spare for each in found),
         _("Свободно в фонде"): sum(each.fund for each in found),
         _("Всего недостаёт"): sum(each.lacking or 0 for each in found),
+        _("Закроет обмен"): sum(each.by_exchange or 0 for each in found),
+        _("Закроет фонд"): sum(each.by_fund or 0 for each in found),
     }
-    table = Table(columns, rows, title=_("Сводная ведомость"), total=_total(columns, sums))
+    table = Table(
+        columns,
+        rows,
+        title=_("Сводная ведомость"),
+        total=_total(columns, sums),
+        more={_("По школам"): _school_totals(found), _("Школы и учебники"): _school_lines(lines)},
+    )
     return _paper(
         table, None, empty=_("На доске района таких учебников нет."), subjects=subjects, grade=grade
     )
+
+
+def _school_totals(found: Iterable[Balance]) -> Table:
+    return Table(
+        [
+            _("Школа"), _("Излишки, наименований"), _("Излишки, экз."), _("Недостаёт, наименований"),
+            _("Недостаёт, экз."),
+        ],
+        [
+            (each.school, each.titles_spare, each.spare, each.titles_missing, _told(each.missing))
+            for each in by_school(found)
+        ],
+    )  # fmt: skip
+
+
+def _school_lines(lines: Sequence[services.Consolidated]) -> Table:
+    """Return the sheet once more, sorted by school."""
+    names = sorted({name for line in lines for name in (*line.balance.surplus, *line.balance.missing)})
+    return Table(
+        [
+            _("Школа"), _("Предмет"), _("Автор(ы)"), _("Наименование"), _("Класс"), _("Издательство"),
+            _("Излишек"), _("Недостаёт"),
+        ],
+        [
+            (
+                school, line.book.subject, line.book.authors, _title(line.book, line.balance.part),
+                _classes(line.book), line.book.publisher, line.balance.surplus.get(school),
+                _told(line.balance.missing[school]) if school in line.balance.missing else None,
+            )
+            for school in names
+            for line in lines
+            if school in line.balance.surplus or school in line.balance.missing
+        ],
+    )  # fmt: skip
+
+
+def _told(copies: int | None) -> int | str:
+    return str(_("менее 3")) if copies is None else copies
 
 
 # --- one paper ---

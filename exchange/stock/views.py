@@ -233,9 +233,10 @@ def _shelf_page(
 
 
 EXPORT_COLUMNS = (
-    "Предмет", "Авторы", "Наименование", "Класс", "Издательство", "Год издания", "Часть", "Своих экз.",
-    "Чужих экз.", "Отдано на время", "В пути", "Обещано", "Выставлено", "К списанию", "Состояние",
-    "Федеральный перечень", "Можно до", "Учеников", "Комплектов", "Непарных", "Не хватает", "Излишек", "Код",
+    "Предмет", "Авторы", "Наименование", "Класс", "Издательство", "Год издания", "Часть", "Экземпляров",
+    "Взято на время", "Отдано на время", "В пути", "Обещано", "Выставлено", "К списанию", "Состояние",
+    "Федеральный перечень", "Можно до", "Учеников", "Комплектов", "Непарных", "Не хватает", "Излишек",
+    "Код",
 )  # fmt: skip
 """«Код» names the row for an import: own and worn copies may be edited, and the file be brought back."""
 
@@ -270,6 +271,7 @@ def _exported(books: Iterable[ShelfBook]) -> Iterable[Sequence[Any]]:
                 book.verdict.word,
                 book.verdict.until,
                 *(whole if index == 0 else (None,) * len(whole)),
+                # By this the row is known again when the table comes back with other numbers.
                 f"{book.id}-{edition.year}-{edition.part}",
             )
 
@@ -395,7 +397,36 @@ def history() -> Response:
     holder = _shelf_holder(holder_id) if holder_id else _own_school()
     if edition is None:
         raise NotFound
+    if format_ := request.args.get("format"):
+        return export(
+            format_,
+            f"Движение {edition.textbook.title} {holder.short_name}",
+            MOVEMENT_COLUMNS,
+            _exported_movements(holder, edition.textbook),
+        )
     return _edition_page(holder, edition)
+
+
+MOVEMENT_COLUMNS = (
+    "Когда", "Что произошло", "Год издания", "Часть", "Экземпляров", "Чьи", "Документ", "Причина",
+    "Кто записал",
+)  # fmt: skip
+
+
+def _exported_movements(holder: Holder, textbook: Textbook) -> Iterable[Sequence[Any]]:
+    zone = ZoneInfo(holder.district.timezone)
+    for row in services.movements(holder, textbook.id):
+        yield (
+            row.at.astimezone(zone),
+            MOVEMENT_NAMES[row.kind],
+            row.year,
+            row.part if textbook.parts > 1 else None,
+            row.copies,
+            row.owner,
+            row.document,
+            row.reason,
+            row.by,
+        )
 
 
 def _edition_page(

@@ -6,8 +6,8 @@ import csv
 import io
 import json
 import re
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
@@ -44,6 +44,9 @@ _NOT_IN_FILE_NAME = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
 _DEVICES = re.compile(r"(CON|PRN|AUX|NUL|COM\d|LPT\d)(\..*)?", re.IGNORECASE)
 
 _DATE, _MOMENT, _SHARE = "DD.MM.YYYY", "DD.MM.YYYY HH:MM", "0.0%"
+_THOUSANDS, _TENTHS, _HUNDREDTHS = "#,##0", "#,##0.0", "#,##0.00"
+_LARGE = 10_000
+"""From here on thousands are set apart. Not below: a year of printing is not «2 021»."""
 _LINE = Side(style="thin", color="9AA5B1")
 _BOX = Border(left=_LINE, right=_LINE, top=_LINE, bottom=_LINE)
 _HEADER_FILL = PatternFill("solid", fgColor="E4EAF1")
@@ -60,7 +63,8 @@ class Table:
     ``title`` and ``above`` stand over the header, ``below`` under the last row; ``total`` is a row of sums
     that is neither filtered nor sorted with the others. ``percents`` names the columns whose numbers are
     shares, 1 for the whole. ``wide`` names columns that stay wide though nothing is in them: a person
-    writes there by hand.
+    writes there by hand. ``more`` are further sheets of the workbook by their names; what has a place of its
+    own in a workbook (heading, further sheets) is left out of CSV and JSON, so that a program can read them.
     """
 
     columns: Sequence[str]
@@ -71,6 +75,7 @@ class Table:
     total: Sequence[Any] = ()
     percents: Collection[str] = ()
     wide: Collection[str] = ()
+    more: Mapping[str, Table] = field(default_factory=dict)
 
     @property
     def head(self) -> list[str]:
@@ -116,7 +121,8 @@ def file_name(name: str) -> str:
     stem, dot, extension = name.rpartition(".")
     if not dot:
         stem, extension = name, ""
-    stem = " ".join(_NOT_IN_FILE_NAME.sub("-", stem).split())[:LONGEST_FILE_NAME].strip(" .")
+    stem = " ".join(_NOT_IN_FILE_NAME.sub("-", stem).split()).lstrip("=+-@. ")
+    stem = stem[:LONGEST_FILE_NAME].strip(" .")
     if not stem or _DEVICES.fullmatch(stem):
         stem = f"_{stem}"
     return f"{stem}{dot}{extension}"
@@ -124,7 +130,8 @@ def file_name(name: str) -> str:
 
 def sheet_name(name: str) -> str:
     """Return a name that Excel takes for a sheet: at most 31 characters, none of them reserved."""
-    kept = " ".join(_NOT_IN_SHEET_NAME.sub(" ", plain(name)).split())[:LONGEST_SHEET_NAME].strip(" '")
+    kept = " ".join(_NOT_IN_SHEET_NAME.sub(" ", plain(name)).split()).lstrip("=+-@' ")
+    kept = kept[:LONGEST_SHEET_NAME].strip(" '")
     return "Лист1" if kept.casefold() in {"", "history"} else kept
 
 
@@ -161,13 +168,15 @@ def _json(table: Table) -> bytes:
 def _csv(table: Table) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, delimiter=";")
-    for row in (table.columns, *table.rows, *([table.total] if table.total else [])):
-        writer.writerow([_csv_cell(value) for value in row])
+    shares = [column in table.percents for column in table.columns]
+    writer.writerow([_csv_cell(column) for column in table.columns])
+    for row in (*table.rows, *([table.total] if table.total else [])):
+        writer.writerow([_csv_cell(*each) for each in zip(row, shares, strict=True)])
     # Excel takes a file for UTF-8 only when it begins with the mark.
     return text.getvalue().encode("utf-8-sig")
 
 
-def _csv_cell(value: Any) -> Any:
+def _csv_cell(value: Any, share: bool = False) -> Any:
     value = _value(value)
     if value is None:
         return ""
@@ -177,6 +186,8 @@ def _csv_cell(value: Any) -> Any:
         return f"{value:%d.%m.%Y %H:%M}"
     if isinstance(value, date):
         return format_date(value)
+    if share:
+        return f"{value * 100:.1f}%".replace(".", ",")
     return str(value).replace(".", ",")
 
 
@@ -184,9 +195,28 @@ def _csv_cell(value: Any) -> Any:
 
 
 def workbook(table: Table, name: str) -> bytes:
-    """Return a workbook of one sheet, ready to be filtered and printed, for Excel 2010 and LibreOffice."""
+    """Return a workbook, ready to be filtered and printed, for Excel 2010 and LibreOffice."""
     book = Workbook(write_only=True)
-    sheet = book.create_sheet(sheet_name(name))
+    taken: set[str] = set()
+    for title, each in {name: table, **table.more}.items():
+        _write(book, each, _free(sheet_name(title), taken), name=table.title or name)
+    file = io.BytesIO()
+    book.save(file)
+    return file.getvalue()
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """Return a name that no sheet of the workbook has yet: to Excel capitals make no difference."""
+    free, number = name, 1
+    while free.casefold() in taken:
+        number += 1
+        free = f"{name[: LONGEST_SHEET_NAME - len(str(number)) - 1]} {number}"
+    taken.add(free.casefold())
+    return free
+
+
+def _write(book: Workbook, table: Table, title: str, *, name: str) -> None:
+    sheet = book.create_sheet(title)
     header = len(table.head) + 1
     last = header + len(table.rows)
     bottom = last + bool(table.total) + (len(table.below) + 1 if table.below else 0)
@@ -197,7 +227,7 @@ def workbook(table: Table, name: str) -> bytes:
         sheet.column_dimensions[get_column_letter(index)].width = width
     sheet.freeze_panes = f"A{header + 1}"
     sheet.auto_filter.ref = f"A{header}:{edge}{last}"
-    _set_page(sheet, header=header, area=f"A1:{edge}{bottom}")
+    _set_page(sheet, header=header, area=f"A1:{edge}{bottom}", name=name)
     pen = _Pen(sheet)
     for index, line in enumerate(table.head):
         sheet.append([pen.line(line, font=_TITLE if table.title and index == 0 else None)])
@@ -214,9 +244,6 @@ def workbook(table: Table, name: str) -> bytes:
         sheet.append([])
     for line in table.below:
         sheet.append([pen.line(line)])
-    file = io.BytesIO()
-    book.save(file)
-    return file.getvalue()
 
 
 def _widths(table: Table, body: Sequence[Sequence[Any]]) -> list[int]:
@@ -261,7 +288,7 @@ def _length(value: Any) -> int:
     return min(len(str(value)), 12)
 
 
-def _set_page(sheet: Any, *, header: int, area: str) -> None:
+def _set_page(sheet: Any, *, header: int, area: str, name: str) -> None:
     sheet.page_setup.orientation = "landscape"
     sheet.page_setup.paperSize = Worksheet.PAPERSIZE_A4
     sheet.page_setup.fitToWidth = 1
@@ -271,8 +298,15 @@ def _set_page(sheet: Any, *, header: int, area: str) -> None:
     sheet.page_margins.top, sheet.page_margins.bottom = 0.5, 0.75
     sheet.print_title_rows = f"{header}:{header}"
     sheet.print_area = area
-    # &P and &N are the page and the number of pages.
+    # «&» begins a command there: &P and &N are the page and the number of pages.
+    sheet.oddFooter.left.text = plain(name).replace("&", "&&").replace("\n", " ")[:100]
     sheet.oddFooter.right.text = _("Страница %(number)s из %(count)s", number="&P", count="&N")
+
+
+def _number_format(value: Any) -> str:
+    if isinstance(value, float | Decimal) and value % 1:
+        return _TENTHS if round(value, 1) == value else _HUNDREDTHS
+    return _THOUSANDS if value is not None and abs(value) >= _LARGE else "General"
 
 
 class _Pen:
@@ -304,7 +338,7 @@ class _Pen:
         elif isinstance(value, date):
             number_format, quoted = _MOMENT if isinstance(value, datetime) else _DATE, False
         else:
-            number_format, quoted = _SHARE if share else "General", False
+            number_format, quoted = _SHARE if share else _number_format(value), False
         look = (number_format, quoted, bold)
         if look not in self._looks:
             self._looks[look] = self._look(*look)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from playwright.sync_api import Locator, Page, expect
 
 from exchange.home.views import NAVIGATION
+
+READING = 30_000
+"""Milliseconds that reading a small table may take on a busy machine."""
 
 
 def go_to(page: Page, title: str) -> None:
@@ -63,3 +67,26 @@ def waiting_row(page: Page, title: str) -> Locator:
 def history(page: Page) -> str:
     """Return the history of the transfer on the page."""
     return page.locator("ol.history").inner_text()
+
+
+def bring(page: Page, file: Path, content: bytes) -> None:
+    """Bring a table of one's own."""
+    file.write_bytes(content)
+    page.goto("/intake")
+    page.get_by_label("Файл с таблицей").set_input_files(file)
+    page.get_by_role("button", name="Прочитать").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(file.name)
+
+
+def wait_until_read(page: Page, *, javascript: bool) -> None:
+    """See the table read: the page comes by itself; without JavaScript the person asks for it."""
+    ready = page.get_by_role("link", name="Что изменится на полке")
+    again = page.get_by_role("link", name="Обновить")
+    if not javascript:
+        expect(ready.or_(again)).to_be_visible()
+        for _try in range(60):
+            if ready.is_visible():
+                break
+            page.wait_for_timeout(300)
+            again.click()
+    expect(ready).to_be_visible(timeout=READING)

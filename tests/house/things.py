@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from exchange.approved import services as approved
 from exchange.approved.rules import Use
@@ -23,7 +25,7 @@ from exchange.schools import services as schools
 from exchange.schools.models import District, Holder, User
 from exchange.schools.rules import Role
 from exchange.transfers.rules import Kind, State
-from tests import factories, postings_world, transfers_world
+from tests import factories, intake_world, postings_world, transfers_world
 from tests.factories import World
 from tests.house.table import Parameters
 from tests.transfers_world import Deal
@@ -234,6 +236,39 @@ def _for_own_textbook(name: str) -> Maker:
     return make
 
 
+def _intakes(*names: str) -> Maker:
+    """Return the maker of imports in review, with what ``names`` lists of a row and a sheet of them."""
+
+    def make(scene: Scene) -> Variants:
+        found = {}
+        for variant, pair in scene.pairs().items():
+            with unit_of_work():
+                textbook = postings_world.make_textbook(f"Книга из файла {next(_numbers)}")
+            with TemporaryDirectory() as folder:
+                intake = intake_world.bring(
+                    intake_world.workbook(
+                        [
+                            ["Наименование", "Год издания", "Количество"],
+                            [textbook.title, 2023, 9],
+                            [textbook.title, 2022, "много"],
+                        ]
+                    ),
+                    holder=pair.donor_school,
+                    by=pair.donor,
+                    clock=scene.clock,
+                    folder=Path(folder),
+                )
+            known = {
+                "intake_id": intake.id,
+                "row_id": intake_world.rows_of(intake)[-1].id,
+                "sheet": 0,
+            }
+            found[variant] = {name: known[name] for name in names}
+        return found
+
+    return make
+
+
 def _people(scene: Scene) -> Variants:
     return {
         "own": {"user_id": scene.giving.recipient.id},
@@ -351,6 +386,9 @@ THINGS: Mapping[str, Maker] = {
     "offer": _offer("offer_id"),
     "offer in query": _offer("offer"),
     "request": _requests,
+    "intake": _intakes("intake_id"),
+    "intake row": _intakes("intake_id", "row_id"),
+    "intake sheet": _intakes("intake_id", "sheet"),
     "list": _lists("list_id"),
     "list line": _lists("use_id"),
     "person": _people,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.reports.rules import Balance, Lack, Spare, balances
+from exchange.reports.rules import Balance, Lack, SchoolTotal, Spare, balances, by_school
 
 SCHOOLS = st.sampled_from(["Огур", "Еловка", "Чистое Поле"])
 SPARES = st.builds(Spare, st.one_of(SCHOOLS, st.just("")), st.integers(1, 3), st.integers(1, 50))
@@ -41,3 +41,45 @@ def test_nothing_is_lost_or_added(spares: list[Spare], lacks: list[Lack]) -> Non
     known = sum(sum(lack.copies.values()) for lack in lacks if lack.copies)
     assert sum(line.lacking or 0 for line in lines) == known
     assert all(line.spare or line.fund or line.missing for line in lines)
+
+
+def most_that_moves(spare: dict[str, int], lacking: dict[str, int]) -> int:
+    """Move copy by copy along paths that may take back what was moved before: slow and sure."""
+    copies = [school for school, count in spare.items() for _ in range(count)]
+    places = [school for school, count in lacking.items() for _ in range(count)]
+    given: dict[int, int] = {}
+
+    def find(copy: int, seen: set[int]) -> bool:
+        for place, school in enumerate(places):
+            if school != copies[copy] and place not in seen:
+                seen.add(place)
+                if place not in given or find(given[place], seen):
+                    given[place] = copy
+                    return True
+        return False
+
+    return sum(find(copy, set()) for copy in range(len(copies)))
+
+
+COUNTS = st.dictionaries(SCHOOLS, st.integers(1, 5), max_size=3)
+
+
+@given(COUNTS, COUNTS, st.integers(0, 9))
+def test_a_school_does_not_give_to_itself(spare: dict[str, int], lacking: dict[str, int], fund: int) -> None:
+    line = Balance(1, spare, fund, lacking)
+    assert line.by_exchange == most_that_moves(spare, lacking)
+    assert line.by_exchange is not None
+    assert line.by_fund == min(fund, sum(lacking.values()) - line.by_exchange)
+
+
+def test_totals_of_schools_keep_back_what_the_lines_keep_back() -> None:
+    lines = balances(
+        [Spare("Огур", 1, 3), Spare("Огур", 2, 1), Spare("", 1, 9)],
+        [Lack("Красная", {1: 2, 2: 5}), Lack("Еловка", None)],
+    )
+    assert by_school(lines) == [
+        SchoolTotal("Еловка", 0, 0, 1, None),
+        SchoolTotal("Красная", 0, 0, 2, 7),
+        SchoolTotal("Огур", 2, 4, 0, 0),
+    ]
+    assert (lines[-1].by_exchange, lines[-1].by_fund) == (None, None)

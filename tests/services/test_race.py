@@ -13,8 +13,10 @@ from exchange.approved.rules import ListState, Use
 from exchange.classes import services as classes
 from exchange.clock import FrozenClock
 from exchange.db import db, unit_of_work
+from exchange.intake.models import Intake
+from exchange.intake.rules import IntakeState
 from exchange.ledger import services as ledger
-from exchange.ledger.models import Balance
+from exchange.ledger.models import Balance, Movement
 from exchange.postings.models import Offer
 from exchange.schools import services as schools
 from exchange.schools.models import Holder, User
@@ -24,6 +26,7 @@ from exchange.transfers.models import Transfer, TransferLine
 from exchange.transfers.rules import PROMISING, Kind
 from exchange.web.unit import Portal
 from tests.factories import PASSWORD_HASH, World
+from tests.intake_world import bring, shelf_of, text_table
 from tests.postings_world import make_edition, make_textbook, offer_of, put_on_shelf
 from tests.services import race_worker
 
@@ -179,3 +182,33 @@ def test_class_groups_are_not_overwritten_unseen(
         winner = (world.recipient, world.deputy)[pair.index("won")]
         found = classes.groups([world.recipient_school.id], year)[world.recipient_school.id]
         assert [group.pupils for group in found] == [20 + winner.id]
+
+
+def imports(world: World, clock: FrozenClock, folder: Path, rounds: int) -> list[int]:
+    """Files of one book each, read and ready to be written."""
+    ids = []
+    for number in range(rounds):
+        with unit_of_work():
+            textbook = make_textbook(f"Из файла {number}")
+        content = text_table([["Наименование", "Количество", "Код"], ["книга", 7, f"{textbook.id}-2023-1"]])
+        intake = bring(content, holder=world.donor_school, by=world.donor, clock=clock, folder=folder)
+        ids.append(intake.id)
+    return ids
+
+
+def test_an_import_is_written_once(app: Portal, world: World, clock: FrozenClock, tmp_path: Path) -> None:
+    ids = imports(world, clock, tmp_path, 8)
+    pairs = race(app, tmp_path, "write_import", (world.donor, world.donor), (ids, ids))
+    assert pairs == [("won", "won")] * 8
+    assert set(shelf_of(world.donor_school).values()) == {7}
+    assert db.session.scalar(sa.select(sa.func.count()).select_from(Movement)) == 8
+    assert {db.session.get_one(Intake, id_).state for id_ in ids} == {IntakeState.APPLIED}
+    assert ledger.verify() == []
+
+
+def test_without_its_lock_an_import_is_not_safe(
+    app: Portal, world: World, clock: FrozenClock, tmp_path: Path
+) -> None:
+    ids = imports(world, clock, tmp_path, 3)
+    pairs = race(app, tmp_path, "write_import", (world.donor, world.donor), (ids, ids), unguarded=True)
+    assert any(answer.startswith("error") for pair in pairs for answer in pair), pairs

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from datetime import UTC, date, datetime
 from typing import Any
 from urllib.parse import unquote
 
 import pytest
+from defusedxml import ElementTree
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from openpyxl import load_workbook
 from openpyxl.worksheet.worksheet import Worksheet
 from werkzeug.exceptions import NotFound
 
 from exchange.web import export as exports
-from exchange.web.export import export
+from exchange.web.export import Table, export
 from exchange.web.unit import Portal
 
 COLUMNS = ("Школа", "Экземпляров", "Обеспеченность", "Нужен к дате")
@@ -169,3 +173,41 @@ def test_a_wide_list_is_wrapped_so_that_its_print_can_be_read() -> None:
     assert sheet.row_dimensions[2].height >= needed * 13
     short = opened(["Столбец"], [["слово"]])
     assert short.row_dimensions[2].height is None
+
+
+def test_shares_and_large_numbers_are_easy_to_read() -> None:
+    columns, row = ["Год", "Экземпляров", "К", "Доля"], [2021, 12345, 1.88, 0.5]
+    sheet = opened(columns, [row], percents=["Доля"])
+    assert [cell.number_format for cell in sheet[2]] == ["General", "#,##0", "#,##0.00", "0.0%"]
+    assert lines(columns, [row], percents=["Доля"])[1] == "2021;12345;1,88;50,0%"
+
+
+def test_further_sheets_have_names_of_their_own() -> None:
+    more = {"Я" * 31: Table(["а"], [["=1"]]), "По школам": Table(["б"], [[1]])}
+    book = load_workbook(io.BytesIO(export("xlsx", "я" * 40, COLUMNS, ROWS, more=more).data))
+    assert [len(sheet.title) for sheet in book] == [31, 31, 9]
+    assert len({sheet.title.casefold() for sheet in book}) == 3
+    for sheet in book:
+        assert sheet.freeze_panes == "A2"
+        assert "&P" in sheet.oddFooter.right.text
+    assert book.worksheets[1]["A2"].data_type == "s"
+
+
+@pytest.mark.parametrize("name", ["=cmd", "+7", "-5", "@SUM(A1)", "==+-@ ="])
+def test_no_name_begins_like_a_formula(name: str) -> None:
+    answer = export("xlsx", name, ["=Школа"], [])
+    assert not load_workbook(io.BytesIO(answer.data)).active.title.startswith(exports._FORMULA_STARTS)
+    assert not unquote(answer.headers["Content-Disposition"].rpartition("''")[2]).startswith(
+        ("=", "+", "-", "@")
+    )
+    assert lines(["=Школа"], []) == ["'=Школа"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(st.characters(exclude_categories=()), max_size=40), st.text(max_size=60))
+def test_any_text_gives_a_sound_workbook(text: str, name: str) -> None:
+    content = exports.workbook(Table(["Текст", text], [[text, 1]], title=text), name)
+    with zipfile.ZipFile(io.BytesIO(content)) as package:
+        for part in package.namelist():
+            ElementTree.fromstring(package.read(part))
+    assert all(cell.data_type != "f" for row in load_workbook(io.BytesIO(content)).active for cell in row)

@@ -100,10 +100,18 @@ def test_missing_on_paper(posted: World, sign_in: SignIn) -> None:
 
 def test_the_consolidated_sheet(posted: World, sign_in: SignIn) -> None:
     client = sign_in(posted.methodist)
-    _header, row, total = cells(client.get("/reports/consolidated").text)
-    assert row[7:] == ["Дающая СОШ\u00a0– 5", "5", "0", "Берущая СОШ\u00a0– 4", "4", "1"]
-    assert total[8:] == ["5", "0", "", "4", ""]
-    assert opened(client.get("/reports/consolidated?format=xlsx").data)["A1"].value == "Сводная ведомость"
+    _header, row, total, *by_school = cells(client.get("/reports/consolidated").text)
+    assert row[7:] == ["Дающая СОШ\u00a0– 5", "5", "0", "Берущая СОШ\u00a0– 4", "4", "4", "0", "1"]
+    assert total[8:] == ["5", "0", "", "4", "4", "0", ""]
+    assert by_school[1:] == [["Берущая СОШ", "0", "0", "1", "4"], ["Дающая СОШ", "1", "5", "0", "0"]]
+    data = client.get("/reports/consolidated?format=xlsx").data
+    assert opened(data)["A1"].value == "Сводная ведомость"
+    totals, lines = load_workbook(io.BytesIO(data)).worksheets[1:]
+    assert [cell.value for cell in totals[3]] == ["Дающая СОШ", 1, 5, 0, 0]
+    assert [[row[0].value, row[6].value, row[7].value] for row in lines.iter_rows(min_row=2)] == [
+        ["Берущая СОШ", None, 4],
+        ["Дающая СОШ", 5, None],
+    ]
     assert "таких учебников нет" in client.get("/reports/consolidated?grade=11").text
     assert "Физика" in client.get("/reports/consolidated?subject=Физика&grade=7").text
     assert sign_in(posted.donor).get("/reports/consolidated").status_code == 403

@@ -116,7 +116,7 @@ def test_each_row_of_the_shelf_file_can_be_found_again(world: World, book, sign_
         textbook, year, part = row["Код"].split("-")
         assert (int(textbook), year) == (book.id, row["Год издания"])
         assert part == row["Часть"]
-        assert row["Своих экз."].isdecimal()
+        assert row["Экземпляров"].isdecimal()
 
 
 def test_offered_is_what_most_is_free_of(world: World, book, sign_in: SignIn, clock: FrozenClock) -> None:

@@ -299,6 +299,8 @@ def upgrade() -> None:
         sa.Column("applied_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("movement_id", sa.Integer(), nullable=True),
         sa.Column("undo_movement_id", sa.Integer(), nullable=True),
+        sa.Column("written", sa.JSON(), nullable=False),
+        sa.Column("result", sa.JSON(), nullable=False),
         sa.ForeignKeyConstraint(["by_id"], ["user_account.id"], name=op.f("fk_intake_by_id")),
         sa.ForeignKeyConstraint(["district_id"], ["district.id"], name=op.f("fk_intake_district_id")),
         sa.ForeignKeyConstraint(["holder_id"], ["holder.id"], name=op.f("fk_intake_holder_id")),
@@ -356,7 +358,9 @@ def upgrade() -> None:
         sa.Column("intake_id", sa.Integer(), nullable=False),
         sa.Column("sheet", sa.SmallInteger(), nullable=False),
         sa.Column("row", sa.Integer(), nullable=False),
+        sa.Column("item", sa.SmallInteger(), nullable=False),
         sa.Column("cells", sa.JSON(), nullable=False),
+        sa.Column("wording", sa.JSON(), nullable=False),
         sa.Column(
             "outcome",
             sa.Enum(
@@ -365,6 +369,7 @@ def upgrade() -> None:
                 "not_textbook",
                 "not_listed",
                 "error",
+                "skipped",
                 "service",
                 name="outcome",
                 native_enum=False,
@@ -384,7 +389,9 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["intake_id"], ["intake.id"], name=op.f("fk_intake_row_intake_id")),
         sa.ForeignKeyConstraint(["textbook_id"], ["textbook.id"], name=op.f("fk_intake_row_textbook_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_intake_row")),
-        sa.UniqueConstraint("intake_id", "sheet", "row", name=op.f("uq_intake_row_intake_id_sheet_row")),
+        sa.UniqueConstraint(
+            "intake_id", "sheet", "row", "item", name=op.f("uq_intake_row_intake_id_sheet_row_item")
+        ),
     )
     with op.batch_alter_table("intake_row", schema=None) as batch_op:
         batch_op.create_index(

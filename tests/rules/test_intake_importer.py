@@ -1,0 +1,465 @@
+"""Reading librarians' tables: the header, the columns, the rows. Nothing is lost, whatever the table."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exchange import sheets
+from exchange.intake import importer
+from exchange.intake.importer import Columns, ReadRow, find_columns, heading_of, read_rows
+from exchange.intake.rules import SERVICE_HEADER, SERVICE_SECTION, SERVICE_SHEET, SERVICE_TOTAL, Role
+from tests.house.source import ROOT
+from tests.intake_world import text_table, workbook
+
+SHARED = Path(os.environ.get("EXCHANGE_SHARED", ROOT.parent / "shared")) / "forms"
+needs_forms = pytest.mark.skipif(
+    not SHARED.exists(), reason=f"there is no {SHARED}: EXCHANGE_SHARED names the folder it is in"
+)
+
+Cells = Sequence[Any]
+
+
+def numbered(*rows: Cells) -> list[sheets.Row]:
+    width = max(len(row) for row in rows)
+    return [
+        (number, list(row) + [None] * (width - len(row)))
+        for number, row in enumerate(rows, start=1)
+        if any(cell not in (None, "") for cell in row)
+    ]
+
+
+def read(*rows: Cells, name: str = "") -> tuple[Columns, list[ReadRow]]:
+    table = numbered(*rows)
+    columns = find_columns(table, name=name)
+    return columns, read_rows(table, columns, sheet=0)
+
+
+def books(rows: Sequence[ReadRow]) -> list[ReadRow]:
+    return [row for row in rows if row.wording is not None]
+
+
+def meanings(columns: Columns) -> dict[str, str]:
+    pairs = zip(columns.headings, columns.roles, strict=True)
+    return {heading: role for heading, role in pairs if role != Role.OTHER}
+
+
+# --- headings ---
+
+
+@pytest.mark.parametrize(
+    ("heading", "role"),
+    [
+        ("Наименование", Role.TITLE),
+        ("Название учебника", Role.TITLE),
+        ("Автор, название", Role.TITLE),
+        ("Авторы", Role.AUTHORS),
+        ("Автор/авторский коллектив", Role.AUTHORS),
+        ("Класс", Role.GRADES),
+        ("Год издания", Role.YEAR),
+        ("Г. изд.", Role.YEAR),
+        ("год", Role.YEAR),
+        ("Издательство", Role.PUBLISHER),
+        ("Изд-во", Role.PUBLISHER),
+        ("Наименование издателя учебника", Role.PUBLISHER),
+        ("Количество", Role.COPIES),
+        ("Кол-во экз.", Role.COPIES),
+        ("Наличие", Role.COPIES),
+        ("Всего", Role.COPIES),
+        ("Состоит на учёте", Role.COPIES),
+        ("На полке, своих", Role.COPIES),
+        ("экз.", Role.COPIES),
+        ("К списанию", Role.WORN),
+        ("Кол-во учебников, подлежащих к списанию", Role.WORN),
+        ("Часть", Role.PART),
+        ("Предмет", Role.SUBJECT),
+        ("№ ФПУ", Role.NUMBER),
+        ("Номер по ФПУ", Role.NUMBER),
+        ("ISBN", Role.ISBN),
+        ("Код", Role.CODE),
+        ("Наименвание", Role.TITLE),
+        ("Издательсво", Role.PUBLISHER),
+        ("Колличество", Role.COPIES),
+        ("Kласс", Role.GRADES),
+        ("НАИМЕНОВАНИЕ\nУЧЕБНИКА", Role.TITLE),
+        ("2019", "year-2019"),
+        ("2021 г.", "year-2021"),
+        ("5 класс", "grade-5"),
+        ("10-11 кл.", "grade-10-11"),
+    ],
+)
+def test_a_heading_is_known_by_its_words(heading: str, role: str) -> None:
+    assert heading_of(heading)[0] == role
+
+
+@pytest.mark.parametrize(
+    "heading",
+    [
+        "Количество учащихся",
+        "Цена, руб.",
+        "Потребность",
+        "№ п/п",
+        "Код 1С",
+        "Примечание",
+        "Учебный год",
+        "Коэффициент",
+    ],
+)
+def test_other_headings_are_no_books_and_no_counts(heading: str) -> None:
+    assert heading_of(heading)[0] not in set(Role)
+
+
+# --- finding the table ---
+
+BODY = (
+    ("Перышкин И.М., Иванов А.И.", "Физика", 7, "Просвещение", 2023, 25),
+    ("Моро М.И., Волкова С.И.", "Математика. Ч. 1", 1, "Просвещение", 2022, 30),
+    ("Атанасян Л.С., Бутузов В.Ф.", "Геометрия", "7-9", "Просвещение", 2021, "1 251"),
+    ("Канакина В.П., Горецкий В.Г.", "Русский язык", 2, "Просвещение", 2020, "12 шт."),
+)
+HEADINGS = ("Автор", "Наименование", "Класс", "Издательство", "Год издания", "Количество")
+ROLES = (Role.AUTHORS, Role.TITLE, Role.GRADES, Role.PUBLISHER, Role.YEAR, Role.COPIES)
+
+
+@given(
+    order=st.permutations(range(6)), above=st.integers(0, 5), blank=st.integers(0, 2), left=st.integers(0, 2)
+)
+def test_columns_in_any_order_below_any_title_rows(
+    order: Sequence[int], above: int, blank: int, left: int
+) -> None:
+    pad = [None] * left
+    titles = [[*pad, f"Учебный фонд школы, лист {number}"] for number in range(above)]
+    rows = [
+        *titles,
+        *([[None]] * blank),
+        [*pad, *(HEADINGS[place] for place in order)],
+        *([*pad, *(body[place] for place in order)] for body in BODY),
+    ]
+    columns, found = read(*rows)
+    assert columns.roles[left:] == tuple(ROLES[place] for place in order)
+    assert [row.copies for row in books(found)] == [25, 30, 1251, 12]
+    assert [row.year for row in books(found)] == [2023, 2022, 2021, 2020]
+    assert [row.wording.text for row in books(found) if row.wording] == [body[1] for body in BODY]
+
+
+def test_name_and_author_in_one_column() -> None:
+    columns, found = read(
+        ["№", "Автор, наименование учебника", "Кол-во"],
+        [1, "Моро М.И. Математика 1 кл. ч.1 2018", 20],
+        [2, "Словейчик. Букварь в 2-х частях", 12],
+    )
+    assert columns.roles == (Role.OTHER, Role.TITLE, Role.COPIES)
+    assert [row.copies for row in books(found)] == [20, 12]
+
+
+def test_a_header_of_two_rows() -> None:
+    columns, found = read(
+        ["№", "Учебник", None, "Класс", "Количество экземпляров", None],
+        [None, "Автор", "Название", None, "всего", "к списанию"],
+        [1, 2, 3, 4, 5, 6],
+        [1, "Моро М.И.", "Математика", 1, 20, 3],
+    )
+    assert columns.header == (1, 2)
+    assert columns.roles[1:] == (Role.AUTHORS, Role.TITLE, Role.GRADES, Role.COPIES, Role.WORN)
+    (book,) = books(found)
+    assert (book.copies, book.worn) == (20, 3)
+    assert len(found) == 4
+
+
+def test_years_as_columns() -> None:
+    columns, found = read(
+        ["Автор", "Название", "Класс", "2019", "2020", "2021"],
+        ["Моро М.И.", "Математика", 1, 5, None, 7],
+        ["Перышкин И.М.", "Физика", 7, "-", 10, 0],
+    )
+    assert columns.roles[3:] == ("year-2019", "year-2020", "year-2021")
+    assert [(row.row, row.item, row.year, row.copies) for row in books(found)] == [
+        (2, 0, 2019, 5),
+        (2, 1, 2021, 7),
+        (3, 0, 2020, 10),
+        (3, 1, 2021, 0),
+    ]
+
+
+def test_years_under_a_common_heading() -> None:
+    columns, found = read(
+        ["Наименование", "Количество экземпляров по годам издания", None, None, "Всего"],
+        [None, 2019, 2020, 2021, None],
+        ["Физика 7 класс Перышкин", 5, 6, None, 11],
+    )
+    assert columns.roles == (Role.TITLE, "year-2019", "year-2020", "year-2021", Role.OTHER)
+    assert [(row.year, row.copies) for row in books(found)] == [(2019, 5), (2020, 6)]
+
+
+def test_one_column_per_class() -> None:
+    columns, found = read(
+        ["Учебник", "5 класс", "6 класс", "7 класс", "Итого"],
+        ["Математика, Виленкин Н.Я.", 20, 25, None, 45],
+    )
+    assert columns.roles == (Role.TITLE, "grade-5", "grade-6", "grade-7", Role.OTHER)
+    assert [(row.wording.grades, row.copies) for row in books(found) if row.wording] == [("5", 20), ("6", 25)]
+
+
+def test_a_table_without_a_header_is_guessed() -> None:
+    columns, found = read(*([number, *body] for number, body in enumerate(BODY, start=1)))
+    assert columns.header == ()
+    assert columns.roles == (Role.OTHER, *ROLES)
+    assert columns.confidence < 0.8
+    assert [row.copies for row in books(found)] == [25, 30, 1251, 12]
+
+
+def test_a_sheet_that_is_no_table_is_left_alone() -> None:
+    columns, found = read(
+        ["Реквизиты заказчика"], ["Полное наименование организации", None], ["ИНН"], ["Факс"]
+    )
+    assert not columns.used
+    assert {row.service for row in found} == {SERVICE_SHEET}
+    assert len(found) == 4
+
+
+def test_of_several_counts_the_stock_is_taken() -> None:
+    columns, _found = read(
+        ["Название", "Класс", "Количество учащихся", "Наличие", "К списанию", "Потребность", "Цена"],
+        ["Физика", 7, 25, 30, 2, 0, "1 100,50"],
+    )
+    assert meanings(columns) == {
+        "Название": Role.TITLE,
+        "Класс": Role.GRADES,
+        "Наличие": Role.COPIES,
+        "К списанию": Role.WORN,
+    }
+
+
+# --- rows ---
+
+
+def test_heading_rows_speak_for_the_rows_below() -> None:
+    _columns, found = read(
+        ["Наименование", "Автор", "Количество"],
+        ["5 класс"],
+        ["Русский язык"],
+        ["Русский язык", "Ладыженская Т.А.", 20],
+        ["Учебники для 6 класса"],
+        ["Математика"],
+        ["Математика", "Виленкин Н.Я.", 21],
+        ["Физика 7 класс", "Перышкин И.М.", 22],
+        ["Итого", None, 63],
+    )
+    assert [(row.wording.grades, row.wording.subject, row.copies) for row in books(found) if row.wording] == [
+        ("5", "Русский язык", 20),
+        ("6", "Математика", 21),
+        ("", "Математика", 22),
+    ]
+    assert [row.service for row in found if row.service] == [
+        SERVICE_HEADER,
+        SERVICE_SECTION,
+        SERVICE_SECTION,
+        SERVICE_SECTION,
+        SERVICE_SECTION,
+        SERVICE_TOTAL,
+    ]
+
+
+def test_the_name_of_the_sheet_may_be_the_class() -> None:
+    _columns, found = read(["Наименование", "Количество"], ["Математика, Виленкин", 20], name="5 класс")
+    (book,) = books(found)
+    assert book.wording is not None
+    assert book.wording.grades == "5"
+
+
+@pytest.mark.parametrize(
+    ("text", "copies"),
+    [
+        ("1 251", 1251),
+        ("1\u00a0251", 1251),
+        ("12 шт.", 12),
+        ("12,0", 12),
+        (12.0, 12),
+        (0, 0),
+        ("-", 0),
+        ("нет", 0),
+    ],
+)
+def test_counts_as_people_write_them(text: Any, copies: int) -> None:
+    _columns, found = read(["Наименование", "Класс", "Количество"], ["Физика", 7, 5], ["Химия", 8, text])
+    assert books(found)[1].copies == copies
+    assert books(found)[1].fault is None
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("много", "не количество"),
+        (-3, "меньше нуля"),
+        (1.5, "целое"),
+        ("12+3", "не количество"),
+        (250_000, "слишком"),
+    ],
+)
+def test_what_is_no_count_is_said_with_row_and_cell(text: Any, word: str) -> None:
+    _columns, found = read(["Наименование", "Класс", "Количество"], ["Физика", 7, 5], ["Химия", 8, text])
+    fault = books(found)[1].fault
+    assert fault is not None
+    assert word in fault.message
+    assert fault.parameters["row"] == 3
+    assert fault.parameters["column"] == "Количество"
+    assert books(found)[1].copies is None
+
+
+def test_a_missing_count_is_said() -> None:
+    _columns, found = read(["Наименование", "Класс", "Количество"], ["Физика", 7, 5], ["Химия", 8, None])
+    fault = books(found)[1].fault
+    assert fault is not None
+    assert fault.message == importer.NO_COUNT
+
+
+def test_a_second_year_of_the_book_above() -> None:
+    _columns, found = read(
+        ["Автор", "Наименование", "Год", "Количество"],
+        ["Перышкин И.М.", "Физика 7 класс", 2019, 10],
+        [None, None, 2021, 15],
+        ["-//-", "Физика 8 класс", 2021, 16],
+    )
+    assert [
+        (row.wording.text, row.wording.authors, row.year, row.copies) for row in books(found) if row.wording
+    ] == [
+        ("Физика 7 класс", "Перышкин И.М.", 2019, 10),
+        ("Физика 7 класс", "Перышкин И.М.", 2021, 15),
+        ("Физика 8 класс", "Перышкин И.М.", 2021, 16),
+    ]
+
+
+def test_more_worn_than_there_are_is_an_error() -> None:
+    _columns, found = read(
+        ["Наименование", "Количество", "К списанию"], ["Физика 7", 5, 6], ["Химия 8", 5, 5]
+    )
+    assert [row.fault is not None for row in books(found)] == [True, False]
+
+
+def test_the_code_of_the_portal() -> None:
+    columns, found = read(
+        ["Наименование", "Количество", "Код"], ["что угодно", 5, "12-2019-1"], ["Химия", 7, None]
+    )
+    assert columns.roles[2] == Role.CODE
+    assert [row.code for row in books(found)] == ["12-2019-1", ""]
+    assert importer.code_of("12-2019-1") == (12, 2019, 1)
+    assert importer.code_of("04-0052-11 ") is None
+
+
+CELL = st.one_of(
+    st.none(),
+    st.integers(-5, 3000),
+    st.floats(allow_nan=False, allow_infinity=False, width=32),
+    st.sampled_from(
+        ["", " ", "Математика", "5 класс", "Итого", "Автор", "Наименование", "Количество", "2019", "12 шт.",
+         "много",
+         "Перышкин И.М. Физика 7 класс", "-//-", "1-2019-1", "Всего:", "Просвещение", "1.1.1.1.1"]
+    ),
+    st.text(max_size=12),
+)  # fmt: skip
+
+
+@given(st.lists(st.lists(CELL, min_size=1, max_size=7), min_size=1, max_size=20))
+def test_no_row_is_lost_and_none_is_two_things(rows: list[list[Any]]) -> None:
+    table = numbered(*rows)
+    columns = find_columns(table)
+    found = read_rows(table, columns, sheet=0)
+    assert sorted({row.row for row in found}) == [number for number, _cells in table]
+    places = [(row.row, row.item) for row in found]
+    assert len(places) == len(set(places))
+    kinds: dict[int, set[bool]] = {}
+    for row in found:
+        kinds.setdefault(row.row, set()).add(row.wording is None)
+        assert bool(row.service) == (row.wording is None)
+        assert row.service or row.fault is not None or row.copies is not None
+    assert all(len(kind) == 1 for kind in kinds.values())
+    kept = {row.row: [cell for cell in row.cells if cell] for row in found}
+    for number, cells in table:
+        assert kept[number] == [text for cell in cells if (text := importer.text_of(cell))]
+
+
+@given(st.lists(st.lists(CELL, min_size=1, max_size=7), min_size=1, max_size=20))
+def test_reading_the_kept_cells_again_gives_the_same(rows: list[list[Any]]) -> None:
+    table = numbered(*rows)
+    columns = find_columns(table)
+    once = read_rows(table, columns, sheet=0)
+    kept = list({row.row: (row.row, list(row.cells)) for row in once}.values())
+    assert read_rows(kept, columns, sheet=0) == once
+
+
+# --- whole files ---
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1251"])
+@pytest.mark.parametrize("delimiter", [";", ",", "\t"])
+def test_text_tables(encoding: str, delimiter: str) -> None:
+    content = text_table([HEADINGS, *BODY], delimiter=delimiter, encoding=encoding)
+    (sheet,) = sheets.read(io.BytesIO(content), "фонд.csv", header=importer.header_score)
+    columns = find_columns(sheet.rows)
+    assert columns.roles == ROLES
+    assert [row.copies for row in books(read_rows(sheet.rows, columns, sheet=0))] == [25, 30, 1251, 12]
+
+
+def test_merged_cells_of_a_workbook() -> None:
+    content = workbook(
+        [
+            ["Фонд учебников на 01.09.2026", None, None, None],
+            ["Класс", "Автор", "Наименование", "Кол-во"],
+            [5, "Виленкин Н.Я.", "Математика", 20],
+            [None, "Ладыженская Т.А.", "Русский язык", 21],
+        ],
+        merged=["A1:D1", "A3:A4"],
+    )
+    (sheet,) = sheets.read(io.BytesIO(content), "фонд.xlsx", header=importer.header_score)
+    found = books(read_rows(sheet.rows, find_columns(sheet.rows), sheet=0))
+    assert [row.wording.grades for row in found if row.wording] == ["5", "5"]
+
+
+def form(name: str) -> list[tuple[Columns, list[ReadRow]]]:
+    with (SHARED / name).open("rb") as source:
+        found = []
+        for number, sheet in enumerate(sheets.read(source, name, header=importer.header_score)):
+            columns = find_columns(sheet.rows, name=sheet.name)
+            found.append((columns, read_rows(sheet.rows, columns, sheet=number)))
+        return found
+
+
+@needs_forms
+@pytest.mark.parametrize(
+    ("name", "least"),
+    [("regional_provision_report.xlsx", 1300), ("regional_provision_report_small.xlsx", 150)],
+)
+def test_a_regional_report_as_a_table(name: str, least: int) -> None:
+    """Its second form has lost the cells under its header: the numbers stand six columns to the left."""
+    columns, found = form(name)[0]
+    assert columns.used
+    assert {Role.TITLE, Role.COPIES, Role.WORN} <= set(columns.roles)
+    read = books(found)
+    assert len(read) >= least
+    assert sum(row.fault is None for row in read) >= len(read) - 12
+    named = [row.wording.publisher for row in read if row.wording]
+    assert {"Дрофа", "Просвещение", "Мнемозина"} <= set(named)
+    totals = [row for row in found if row.service == SERVICE_TOTAL and row.cells[0].startswith("Всего")]
+    numbers = [number for text in totals[0].cells if (number := sheets.number_of(text)) is not None]
+    assert sum(row.copies or 0 for row in read) == numbers[0]
+
+
+@needs_forms
+@pytest.mark.parametrize(
+    ("name", "least"), [("order_form_prosveshchenie.xlsx", 480), ("order_form_ventana_graf.xlsx", 230)]
+)
+def test_an_order_form_as_a_table(name: str, least: int) -> None:
+    (columns, found), (other, questions) = form(name)
+    assert {Role.TITLE, Role.AUTHORS, Role.GRADES, Role.NUMBER, Role.COPIES} <= set(columns.roles)
+    read = books(found)
+    assert len(read) >= least
+    assert any("Ч. 2" in row.wording.text or "Часть 2" in row.wording.text for row in read if row.wording)
+    assert not other.used
+    assert {row.service for row in questions} == {SERVICE_SHEET}
