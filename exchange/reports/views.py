@@ -355,14 +355,14 @@ def _paper(
 
 
 def _shown(value: Any) -> str:
-    """Return a value of a paper as its page shows it: numbers stay with what they belong to."""
+    """Return a value of a paper as its page shows it: no line ends between a school and its number."""
     if value is None:
         return ""
     if isinstance(value, date):
         return format_date(value)
     if isinstance(value, int):
         return str(value).replace("-", "−")
-    return str(value).replace(" – ", f"{NBSP}– ").replace("№ ", f"№{NBSP}").replace(", ч. ", f", ч.{NBSP}")
+    return str(value).replace(" – ", f"{NBSP}– ").replace("№ ", f"№{NBSP}")
 
 
 def _total(columns: Sequence[str], sums: Mapping[str, int | None]) -> list[Any]:

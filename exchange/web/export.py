@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import textwrap
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -29,13 +30,15 @@ LONGEST_TEXT = 32_767
 """Characters Excel keeps in a cell, each of two bytes."""
 LONGEST_SHEET_NAME = 31
 LONGEST_FILE_NAME = 120
-NARROWEST, READABLE, WIDEST = 6, 20, 48
+NARROWEST, WIDEST = 6, 48
 """Widths of columns, in characters; longer texts are wrapped."""
-SHEET_WIDTH = 160
-"""Characters across a printed sheet that can still be read: the widest columns give way, to ``READABLE``."""
-LINE_HEIGHT = 15.0
-"""Points of a line of text."""
-MOST_LINES = 20
+ACROSS = 200
+"""Characters across a sheet of A4 that can still be read; columns of long texts give way to fit in."""
+TIGHT = 16
+"""No column gives way below this."""
+LINE_HEIGHT = 15
+MOST_LINES = 27
+"""A row of Excel is at most 409 points high."""
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
@@ -50,6 +53,7 @@ _LARGE = 10_000
 _LINE = Side(style="thin", color="9AA5B1")
 _BOX = Border(left=_LINE, right=_LINE, top=_LINE, bottom=_LINE)
 _HEADER_FILL = PatternFill("solid", fgColor="E4EAF1")
+# A font without a name is shown with serifs.
 _BOLD = Font(name="Calibri", size=11, bold=True)
 _TITLE = Font(name="Calibri", size=14, bold=True)
 _HEADER = Alignment(wrap_text=True, vertical="center", horizontal="center")
@@ -223,19 +227,21 @@ def _write(book: Workbook, table: Table, title: str, *, name: str) -> None:
     edge = get_column_letter(len(table.columns))
     body = [[_value(value) for value in row] for row in table.rows]
     widths = _widths(table, body)
-    for index, width in enumerate(widths, 1):
-        sheet.column_dimensions[get_column_letter(index)].width = width
+    for index, width in enumerate(widths):
+        sheet.column_dimensions[get_column_letter(index + 1)].width = width
     sheet.freeze_panes = f"A{header + 1}"
     sheet.auto_filter.ref = f"A{header}:{edge}{last}"
     _set_page(sheet, header=header, area=f"A1:{edge}{bottom}", name=name)
     pen = _Pen(sheet)
     for index, line in enumerate(table.head):
         sheet.append([pen.line(line, font=_TITLE if table.title and index == 0 else None)])
-    _set_height(sheet, header, table.columns, widths)
+    # Only Excel makes a row as high as its wrapped texts by itself.
+    # The arrow of the filter takes the place of three characters.
+    _set_height(sheet, header, table.columns, [width - 3 for width in widths])
     sheet.append([pen.heading(column) for column in table.columns])
     shares = [column in table.percents for column in table.columns]
-    for index, row in enumerate(body, header + 1):
-        _set_height(sheet, index, row, widths)
+    for number, row in enumerate(body, start=header + 1):
+        _set_height(sheet, number, row, widths)
         sheet.append([pen.cell(*each) for each in zip(row, shares, strict=True)])
     if table.total:
         total = [_value(value) for value in table.total]
@@ -246,34 +252,37 @@ def _write(book: Workbook, table: Table, title: str, *, name: str) -> None:
         sheet.append([pen.line(line)])
 
 
-def _widths(table: Table, body: Sequence[Sequence[Any]]) -> list[int]:
-    widths, narrowest = [], []
+def _widths(table: Table, body: Sequence[Sequence[Any]]) -> list[float]:
+    """Return the widths of the columns: as wide as their values, as far as the sheet goes."""
+    least, wanted = [], []
     for index, column in enumerate(table.columns):
         longest = max((_length(row[index]) for row in body), default=0)
-        # A heading is wrapped between its words, so its longest word counts; beside it is a button.
+        # A heading is wrapped between its words, so its longest word counts.
         heading = max(map(len, column.split()), default=0) + 3
-        least = max(NARROWEST, heading, 14 if column in table.wide else 0)
-        widths.append(max(least, min(longest + 2, WIDEST)))
-        narrowest.append(max(least, min(longest + 2, READABLE)))
-    while sum(widths) > SHEET_WIDTH and widths != narrowest:
-        # The widest of those that can still give way.
-        index = max(range(len(widths)), key=lambda each: (widths[each] > narrowest[each], widths[each]))
-        widths[index] -= 1
-    return widths
+        width = max(NARROWEST, heading, min(longest + 2, WIDEST), 14 if column in table.wide else 0)
+        texts = any(isinstance(row[index], str) for row in body)
+        least.append(min(width, max(heading, TIGHT)) if texts else width)
+        wanted.append(width)
+    room, spare = ACROSS - sum(least), sum(wanted) - sum(least)
+    share = min(1.0, max(0.0, room / spare)) if spare else 1.0
+    return [low + (high - low) * share for low, high in zip(least, wanted, strict=True)]
 
 
-def _set_height(sheet: Any, number: int, row: Sequence[Any], widths: Sequence[int]) -> None:
-    """Make a row as high as its wrapped texts: LibreOffice does not do so by itself."""
-    lines = max((_lines(value, width) for value, width in zip(row, widths, strict=True)), default=1)
+def _set_height(sheet: Any, number: int, row: Sequence[Any], widths: Sequence[float]) -> None:
+    lines = max(
+        (_lines(cell, width) for cell, width in zip(row, widths, strict=True) if isinstance(cell, str)),
+        default=1,
+    )
     if lines > 1:
-        sheet.row_dimensions[number].height = LINE_HEIGHT * min(lines, MOST_LINES)
+        sheet.row_dimensions[number].height = min(lines, MOST_LINES) * LINE_HEIGHT
 
 
-def _lines(value: Any, width: int) -> int:
-    """Return in how many lines a text is shown; a little more than it may need, for it breaks at words."""
-    if not isinstance(value, str):
+def _lines(text: str, width: float) -> int:
+    """Return how many lines a text takes when it is wrapped between its words."""
+    if len(text) < width and "\n" not in text:
         return 1
-    return sum(1 + len(line) * 9 // (width * 8) for line in value.split("\n"))
+    shown = text[: int(width) * MOST_LINES].split("\n")
+    return sum(max(1, len(textwrap.wrap(paragraph, int(width) - 1))) for paragraph in shown)
 
 
 def _length(value: Any) -> int:
@@ -295,7 +304,7 @@ def _set_page(sheet: Any, *, header: int, area: str, name: str) -> None:
     sheet.page_setup.fitToHeight = 0
     sheet.sheet_properties.pageSetUpPr.fitToPage = True
     sheet.page_margins.left = sheet.page_margins.right = 0.4
-    sheet.page_margins.top, sheet.page_margins.bottom = 0.5, 0.75
+    sheet.page_margins.top, sheet.page_margins.bottom = 0.5, 0.7
     sheet.print_title_rows = f"{header}:{header}"
     sheet.print_area = area
     # «&» begins a command there: &P and &N are the page and the number of pages.

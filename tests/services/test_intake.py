@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,6 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from openpyxl import load_workbook
 
 from exchange.catalog import services as catalog
 from exchange.catalog.models import Edition, Textbook
@@ -30,7 +27,6 @@ from exchange.schools.models import User
 from exchange.stock import services as stock
 from exchange.stock.rules import Condition
 from tests import factories, postings_world
-from tests.conftest import SignIn
 from tests.factories import World
 from tests.intake_world import (
     HEADER,
@@ -354,32 +350,6 @@ def test_a_round_trip_changes_what_was_edited_and_nothing_else(
         (books["maths"].id, 2023, 2): 15,
         (books["geometry"].id, 2023, 1): 30,
     }
-
-
-@pytest.mark.parametrize("format_", ["xlsx", "csv"])
-def test_the_file_of_the_shelf_itself_changes_nothing_until_it_is_edited(
-    world: World,
-    clock: FrozenClock,
-    books: dict[str, Textbook],
-    load: Load,
-    sign_in: SignIn,
-    format_: str,
-) -> None:
-    for name, copies in (("physics", 20), ("geometry", 30), ("maths", 15)):
-        factories.put_on_shelf(world.donor_school, books[name], copies, by=world.donor, clock=clock)
-    exported = sign_in(world.donor).get(f"/shelf?format={format_}").data
-    assert services.plan(load(content=exported)).differing == []
-    if format_ == "csv":
-        rows = list(csv.reader(io.StringIO(exported.decode("utf-8-sig")), delimiter=";"))
-    else:
-        rows = [list(row) for row in load_workbook(io.BytesIO(exported)).active.iter_rows(values_only=True)]
-    count, code = rows[0].index("Экземпляров"), rows[0].index("Код")
-    edited = f"{books['maths'].id}-2023-1"
-    for row in rows:
-        if row[code] == edited:
-            row[count] = 17
-    (change,) = services.plan(load(content=workbook(rows))).differing
-    assert (change.key, change.copies) == ((books["maths"].id, 2023, 1), 17)
 
 
 def test_a_code_that_is_not_there_is_not_guessed(

@@ -41,6 +41,7 @@ def lines(columns: Any, rows: Any, **around: Any) -> list[str]:
 def test_a_list_is_ready_to_be_filtered_and_printed() -> None:
     sheet = opened()
     assert [cell.value for cell in sheet[1]] == list(COLUMNS)
+    assert {cell.font.name for row in sheet for cell in row} == {"Calibri"}
     assert sheet.freeze_panes == "A2"
     assert sheet.auto_filter.ref == "A1:D3"
     assert sheet.print_title_rows == "$1:$1"
@@ -163,18 +164,6 @@ def test_an_unknown_format_is_not_found() -> None:
         export("exe", "Полка", COLUMNS, ROWS)
 
 
-def test_a_wide_list_is_wrapped_so_that_its_print_can_be_read() -> None:
-    long = "Математика: 5-й класс: базовый уровень: учебник в 2 частях; переработанное издание"
-    sheet = opened([f"Столбец {number}" for number in range(8)], [[long] * 8])
-    widths = [dimension.width for dimension in sheet.column_dimensions.values()]
-    assert sum(widths) <= exports.SHEET_WIDTH
-    assert min(widths) >= exports.READABLE
-    needed = len(long) / min(widths)
-    assert sheet.row_dimensions[2].height >= needed * 13
-    short = opened(["Столбец"], [["слово"]])
-    assert short.row_dimensions[2].height is None
-
-
 def test_shares_and_large_numbers_are_easy_to_read() -> None:
     columns, row = ["Год", "Экземпляров", "К", "Доля"], [2021, 12345, 1.88, 0.5]
     sheet = opened(columns, [row], percents=["Доля"])
@@ -211,3 +200,15 @@ def test_any_text_gives_a_sound_workbook(text: str, name: str) -> None:
         for part in package.namelist():
             ElementTree.fromstring(package.read(part))
     assert all(cell.data_type != "f" for row in load_workbook(io.BytesIO(content)).active for cell in row)
+
+
+def test_rows_are_as_high_as_their_texts_and_columns_give_way() -> None:
+    columns = ["Авторы", "Наименование", "Школы", *map(str, range(12))]
+    row = ["Иванов И. И., Петров П. П. " * 3, "Математика " * 5, "Приморская – 5; " * 9, *range(12)]
+    sheet = opened(columns, [row, ["А", "Б", "В", *range(12)]])
+    widths = [sheet.column_dimensions[cell.column_letter].width for cell in sheet[1]]
+    assert sum(widths) <= exports.ACROSS + 1
+    assert min(widths[:3]) >= exports.TIGHT
+    lines = sheet.row_dimensions[2].height / exports.LINE_HEIGHT
+    assert lines >= max(len(str(value)) / width for value, width in zip(row[:3], widths, strict=False))
+    assert sheet.row_dimensions[3].height is None

@@ -60,7 +60,7 @@ def test_surplus_on_paper(posted: World, sign_in: SignIn) -> None:
     header, row, total = cells(answer.text)
     assert header == SURPLUS
     assert row[1].endswith("(858)")
-    assert row[4] == "Физика: 7-й класс: учебник, ч.\u00a02"
+    assert row[4] == "Физика: 7-й класс: учебник, ч. 2"
     assert row[9:14] == ["5", "хорошее", "", "насовсем", "01.10.2026"]
     assert (total[0], total[9]) == ("Итого", "5")
     for text in (
