@@ -26,7 +26,7 @@ from exchange.schools.rules import Action, HolderKind
 from exchange.schools.views import clock
 from exchange.stock.rules import CONDITION_NAMES
 from exchange.web.export import Table, download
-from exchange.web.formats import format_date
+from exchange.web.formats import NBSP, format_date
 from exchange.web.forms import asked_number
 from exchange.web.pages import done, page
 
@@ -355,10 +355,14 @@ def _paper(
 
 
 def _shown(value: Any) -> str:
-    """Return a value of a paper as its page shows it."""
+    """Return a value of a paper as its page shows it: no line ends between a school and its number."""
     if value is None:
         return ""
-    return format_date(value) if isinstance(value, date) else str(value)
+    if isinstance(value, date):
+        return format_date(value)
+    if isinstance(value, int):
+        return str(value).replace("-", "−")
+    return str(value).replace(" – ", f"{NBSP}– ").replace("№ ", f"№{NBSP}")
 
 
 def _total(columns: Sequence[str], sums: Mapping[str, int | None]) -> list[Any]:

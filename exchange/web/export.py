@@ -53,7 +53,9 @@ _LARGE = 10_000
 _LINE = Side(style="thin", color="9AA5B1")
 _BOX = Border(left=_LINE, right=_LINE, top=_LINE, bottom=_LINE)
 _HEADER_FILL = PatternFill("solid", fgColor="E4EAF1")
-_BOLD, _TITLE = Font(bold=True), Font(bold=True, size=14)
+# A font without a name is shown with serifs.
+_BOLD = Font(name="Calibri", size=11, bold=True)
+_TITLE = Font(name="Calibri", size=14, bold=True)
 _HEADER = Alignment(wrap_text=True, vertical="center", horizontal="center")
 _WRAPPED = Alignment(wrap_text=True, vertical="top")
 

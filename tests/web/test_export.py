@@ -41,6 +41,7 @@ def lines(columns: Any, rows: Any, **around: Any) -> list[str]:
 def test_a_list_is_ready_to_be_filtered_and_printed() -> None:
     sheet = opened()
     assert [cell.value for cell in sheet[1]] == list(COLUMNS)
+    assert {cell.font.name for row in sheet for cell in row} == {"Calibri"}
     assert sheet.freeze_panes == "A2"
     assert sheet.auto_filter.ref == "A1:D3"
     assert sheet.print_title_rows == "$1:$1"

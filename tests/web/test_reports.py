@@ -101,7 +101,7 @@ def test_missing_on_paper(posted: World, sign_in: SignIn) -> None:
 def test_the_consolidated_sheet(posted: World, sign_in: SignIn) -> None:
     client = sign_in(posted.methodist)
     _header, row, total, *by_school = cells(client.get("/reports/consolidated").text)
-    assert row[7:] == ["Дающая СОШ – 5", "5", "0", "Берущая СОШ – 4", "4", "4", "0", "1"]
+    assert row[7:] == ["Дающая СОШ\u00a0– 5", "5", "0", "Берущая СОШ\u00a0– 4", "4", "4", "0", "1"]
     assert total[8:] == ["5", "0", "", "4", "4", "0", ""]
     assert by_school[1:] == [["Берущая СОШ", "0", "0", "1", "4"], ["Дающая СОШ", "1", "5", "0", "0"]]
     data = client.get("/reports/consolidated?format=xlsx").data
