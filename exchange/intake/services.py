@@ -103,11 +103,20 @@ def upload_path(folder: Path, run_id: int) -> Path:
     return folder / f"intake-{run_id}"
 
 
+def clear_uploads(folder: Path, *, clock: Clock) -> None:
+    """Remove the content of files whose reading died with the server: nobody will read it any more."""
+    kept = {int(number): path for path in folder.glob("intake-*") if (number := path.name[7:]).isdecimal()}
+    found = db.session.scalars(sa.select(runs.Run).where(runs.Run.id.in_(kept))) if kept else ()
+    for run in found:
+        if not run.is_live or runs.lost(run, clock=clock):
+            kept[run.id].unlink(missing_ok=True)
+
+
 def read_upload(run: runs.Run, progress: Progress, *, folder: Path, clock: Clock) -> dict[str, Any]:
     """Read a file, understand its rows and keep them: the work of a run."""
     path, given = upload_path(folder, run.id), dict(run.input)
     intake_id: int = given["intake"]
-    with _failing(intake_id):
+    with _failing(intake_id, run.id):
         progress(0, 0)
         if not path.exists():
             raise WrongMoment("Загруженного файла больше нет. Выберите его заново.")
@@ -115,17 +124,17 @@ def read_upload(run: runs.Run, progress: Progress, *, folder: Path, clock: Clock
             tables = _tables(path, given["file"], pasted=given["pasted"])
         finally:
             path.unlink(missing_ok=True)
-        return _understand(intake_id, tables, None, progress, clock=clock)
+        return _understand(intake_id, run.id, tables, None, progress, clock=clock)
 
 
 @contextmanager
-def _failing(intake_id: int) -> Iterator[None]:
+def _failing(intake_id: int, run_id: int) -> Iterator[None]:
     """Let the import fail with the run that reads it."""
     try:
         yield
     except Exception as error:
         db.session.rollback()
-        in_unit(partial(_fail, intake_id, error))
+        in_unit(partial(_fail, intake_id, run_id, error))
         raise
 
 
@@ -148,9 +157,9 @@ def _tables(path: Path, file: str, *, pasted: bool) -> list[Table]:
         ]
 
 
-def _fail(intake_id: int, error: Exception) -> None:
+def _fail(intake_id: int, run_id: int, error: Exception) -> None:
     intake = _locked(intake_id)
-    if intake.state is not IntakeState.READING:
+    if not _is_read_by(intake, run_id):
         return
     message = error.message if isinstance(error, Invalid | WrongMoment) else runs.BROKEN
     parameters = error.parameters if isinstance(error, Invalid | WrongMoment) else {}
@@ -161,6 +170,7 @@ def _fail(intake_id: int, error: Exception) -> None:
 
 def _understand(
     intake_id: int,
+    run_id: int,
     tables: Sequence[Table],
     columns: Sequence[Columns] | None,
     progress: Progress,
@@ -176,11 +186,9 @@ def _understand(
         columns = [
             importer.find_columns(table.rows, name=table.name, remembered=memory.get) for table in tables
         ]
-    read = [
-        row
-        for index, (table, each) in enumerate(zip(tables, columns, strict=True))
-        for row in importer.read_rows(table.rows, each, sheet=index)
-    ]
+    read: list[ReadRow] = []
+    for index, (table, each) in enumerate(zip(tables, columns, strict=True)):
+        read += importer.read_rows(table.rows, each, sheet=index, most=importer.MOST_ROWS - len(read))
     kept = _decided(intake_id)
     reader = _Reader(holder, today=clock.today(holder.district.timezone), default_year=year)
     db.session.rollback()
@@ -194,7 +202,8 @@ def _understand(
 
     def store() -> None:
         found = _locked(intake_id)
-        if found.state is not IntakeState.READING:
+        # A reading that was taken for dead may still come to its end.
+        if not _is_read_by(found, run_id):
             raise WrongMoment(CHANGED_MEANWHILE)
         db.session.execute(
             sa.delete(IntakeRow).where(IntakeRow.intake_id == intake_id, IntakeRow.by_hand.is_(False))
@@ -207,6 +216,10 @@ def _understand(
 
     in_unit(store)
     return {"rows": len(read), "intake": intake_id}
+
+
+def _is_read_by(intake: Intake, run_id: int) -> bool:
+    return intake.state is IntakeState.READING and intake.run_id == run_id
 
 
 def _chunks(rows: Iterable[dict[str, Any]], size: int) -> Iterable[list[dict[str, Any]]]:
@@ -601,16 +614,16 @@ def reread(run: runs.Run, progress: Progress, *, clock: Clock) -> dict[str, Any]
             if not rows[row.sheet] or rows[row.sheet][-1][0] != row.row:
                 rows[row.sheet].append((row.row, list(row.cells)))
         tables = [Table(each.name, kept) for each, kept in zip(columns, rows, strict=True)]
-        return _understand(intake_id, tables, columns, progress, clock=clock)
+        return _understand(intake_id, run.id, tables, columns, progress, clock=clock)
     except Exception:
         db.session.rollback()
-        in_unit(lambda: _back_to_review(intake_id))
+        in_unit(lambda: _back_to_review(intake_id, run.id))
         raise
 
 
-def _back_to_review(intake_id: int) -> None:
+def _back_to_review(intake_id: int, run_id: int) -> None:
     intake = _locked(intake_id)
-    if intake.state is IntakeState.READING:
+    if _is_read_by(intake, run_id):
         intake.state = IntakeState.REVIEW
         db.session.flush()
 
@@ -844,11 +857,12 @@ def take_back(row_id: int, *, by: User) -> int:
         return 0
     named = bool(row.remark.get("named"))
     same = sa.and_(IntakeRow.group_key == row.group_key, IntakeRow.by_hand.is_(True))
+    alone = IntakeRow.id == row.id
     rows = [
         each
         for each in db.session.execute(
             sa.select(*_ROW).where(
-                IntakeRow.intake_id == intake.id, same if named else IntakeRow.id == row.id
+                IntakeRow.intake_id == intake.id, same if named and row.group_key else alone
             )
         )
         if bool(each.remark.get("named")) == named

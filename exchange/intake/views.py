@@ -45,7 +45,7 @@ from exchange.schools.views import clock, settings
 from exchange.web.export import export
 from exchange.web.forms import CopiesField, Filled, Form, asked_number, seen_version
 from exchange.web.pages import done, page, wants_fragment
-from exchange.web.unit import outside_unit
+from exchange.web.unit import first_answer, keep_answer, outside_unit
 
 bp = Blueprint("intake", __name__)
 
@@ -161,11 +161,14 @@ def bring() -> Response:
         return _index_page(form, status=422)
     folder = _folder(settings())
     folder.mkdir(parents=True, exist_ok=True)
+    services.clear_uploads(folder, clock=clock())
     handle, waiting = tempfile.mkstemp(dir=folder)
     os.close(handle)
     holder_id = holder.id
 
-    def enter() -> tuple[int, int]:
+    def enter() -> tuple[Response, int | None]:
+        if (first := first_answer()) is not None:
+            return first, None
         intake = services.start(
             holder=db.session.get_one(Holder, holder_id),
             file=(upload.filename or _("таблица")) if upload else services.PASTED,
@@ -173,19 +176,23 @@ def bring() -> Response:
             by=access.current(),
             clock=clock(),
         )
-        return intake.id, intake.run_id or 0
+        answer = done(url_for("intake.show", intake_id=intake.id))
+        keep_answer(answer)
+        return answer, intake.run_id
 
     try:
         if upload:
             upload.save(waiting)
         else:
             Path(waiting).write_text(text, "utf-8")
-        intake_id, run_id = in_unit(enter)
-        os.replace(waiting, services.upload_path(folder, run_id))
+        answer, run_id = in_unit(enter)
+        if run_id is not None:
+            os.replace(waiting, services.upload_path(folder, run_id))
     finally:
         Path(waiting).unlink(missing_ok=True)
-    runs.submit(run_id)
-    return done(url_for("intake.show", intake_id=intake_id))
+    if run_id is not None:
+        runs.submit(run_id)
+    return answer
 
 
 # --- reviewing ---
@@ -432,9 +439,11 @@ COLUMNS = (
 
 def _exported(intake: Intake, format_: str) -> Response:
     numbers = services.tallies(intake)
-    rows = _shown(services.rows_of(intake, _chosen_outcome(numbers)), intake)
+    # Read once: between two readings somebody may answer a row.
+    found = services.rows_of(intake, _chosen_outcome(numbers))
+    rows = _shown(found, intake)
     sheets = services.columns_of(intake)
-    places = {row.id: row for row in services.rows_of(intake, _chosen_outcome(numbers))}
+    places = {row.id: row for row in found}
     return export(
         format_,
         _("сверка файла"),
