@@ -17,7 +17,7 @@ from exchange import sheets
 from exchange.catalog.importer import clean, clean_publishers, text_of
 from exchange.catalog.rules import fold
 from exchange.errors import Invalid
-from exchange.regions.rules import Holding, Report
+from exchange.regions.rules import Holding, Report, with_grades
 from exchange.sheets import Value
 
 HEADER_WITHIN = 30
@@ -97,13 +97,14 @@ def _read(rows: Sequence[sheets.Row], header: int, columns: Mapping[str, int], *
     headings = totals = 0
     context = {"district": "", "school": "", "publisher": ""}
     after_heading = False
-    for number, cells in body:
+    for index, (number, cells) in enumerate(body):
         texts = [(column, _text(cell)) for column, cell in enumerate(cells) if _words(cell)]
         numbers = {role: _number(cells, column) for role, column in figures.items()}
         if any(_TOTAL.match(fold(text)) for _, text in texts):
             totals += 1
         elif len(texts) == 1 and all(value is None for value in numbers.values()):
-            _note_heading(texts[0][1], context, after_heading)
+            before_heading = index + 1 < len(body) and _is_single_text(body[index + 1][1])
+            _note_heading(texts[0][1], context, after_heading, before_heading)
             headings += 1
             after_heading = True
             continue
@@ -113,7 +114,7 @@ def _read(rows: Sequence[sheets.Row], header: int, columns: Mapping[str, int], *
             left_aside.append(number)
         after_heading = False
     day, region = _day_and_region(above)
-    return Report(file, day, region, tuple(found), headings, totals, tuple(left_aside))
+    return Report(file, day, region, with_grades(found), headings, totals, tuple(left_aside))
 
 
 def _words(cell: Value) -> bool:
@@ -158,15 +159,24 @@ def _shift(body: Sequence[sheets.Row], columns: Mapping[str, int]) -> int:
     return max(shifts, key=lambda shift: (agreeing(shift), -abs(shift)), default=0)
 
 
-def _note_heading(text: str, context: dict[str, str], after_heading: bool) -> None:
-    """Take a heading into account: a district closes the school and the publisher, a school the publisher."""
+def _is_single_text(cells: Sequence[Value]) -> bool:
+    filled = [cell for cell in cells if cell not in (None, "")]
+    return len(filled) == 1 and _words(filled[0])
+
+
+def _note_heading(text: str, context: dict[str, str], after_heading: bool, before_heading: bool) -> None:
+    """Take a heading into account: a district closes the school and the publisher, a school the publisher.
+
+    A heading above another one («Чита», «Дрофа») is of a place, whatever it is called; the last one, right
+    above the titles, is of their publisher.
+    """
     folded = fold(text)
     if folded in _NOBODY:
         # «нет»: the report does not know the district, or the school of the district just named.
         context.update(dict.fromkeys(("school", "publisher") if after_heading else context, ""))
     elif _SCHOOL.search(folded):
         context.update(school=text, publisher="")
-    elif _DISTRICT.search(folded) and not _is_publisher(text):
+    elif (_DISTRICT.search(folded) or before_heading) and not _is_publisher(text):
         context.update(district=text, school="", publisher="")
     else:
         context["publisher"] = text
