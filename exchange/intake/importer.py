@@ -22,15 +22,18 @@ from exchange.catalog.rules import fold
 from exchange.intake.rules import (
     FIRST_YEAR,
     OF_GRADE,
+    OF_PART,
     OF_YEAR,
     SERVICE_BLANK,
     SERVICE_HEADER,
+    SERVICE_NOTE,
     SERVICE_NUMBERING,
     SERVICE_NUMBERS,
     SERVICE_SECTION,
     SERVICE_SHEET,
     SERVICE_TITLE,
     SERVICE_TOTAL,
+    SPREAD,
     Role,
 )
 from exchange.recognition.rules import Wording
@@ -41,7 +44,9 @@ from exchange.sheets import Row, Value, number_of, year_of
 
 def is_role(text: str) -> bool:
     """Say whether ``text`` names a role, with its year or class where it has one."""
-    return text in set(Role) or re.fullmatch(r"year-\d{4}|grade-\d{1,2}(?:-\d{1,2})?", text) is not None
+    return (
+        text in set(Role) or re.fullmatch(r"year-\d{4}|grade-\d{1,2}(?:-\d{1,2})?|part-\d", text) is not None
+    )
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,7 @@ class Columns:
     @property
     def counts(self) -> bool:
         """Whether any column holds counts."""
-        return any(each == Role.COPIES or each.startswith((OF_YEAR, OF_GRADE)) for each in self.roles)
+        return any(each in {Role.COPIES, Role.INVENTORY} or each.startswith(SPREAD) for each in self.roles)
 
 
 @dataclass(frozen=True)
@@ -157,43 +162,81 @@ def _plain(text: str) -> str:
 # Kinds of columns that are known and not needed: they tell a header, and explain what numbers are.
 _PUPILS, _NEED, _PRICE, _RATIO, _ORDINAL, _KNOWN = "pupils", "need", "price", "ratio", "ordinal", "known"
 _ORDERED = "ordered"
+_LOANED = "loaned"
+"""Copies that are with pupils: part of a total, and what «остаток» leaves out."""
+_SESSION = "session"
+"""Counts of a school year, «2024-2025»: of several the last one is today's."""
 
 _YEAR_HEADING = re.compile(r"(?:изд(?:ани[ея]|\.)?\s*)?((?:19|20)\d\d)\s*(?:г\.?|год[а]?|г\.?\s*изд\w*\.?)?")
 _GRADE_HEADING = re.compile(
     r"(1[0-2]|[1-9])(?:\s*[-–]\s*(1[0-2]|[1-9]))?\s*-?\s*(?:й|е|ый)?\s*кл(?:асс[ыа]?|\.)?"
 )
+_PART_WORDS = r"(?:част[ьи]|ч\.?|кн\.?|книга|том)"
+_PART_HEADING = re.compile(
+    rf"{_PART_WORDS}\s*№?\s*([1-5])|([1-5])\s*-?\s*(?:я|ая)?\s*{_PART_WORDS}|{_PART_WORDS}\s*(i{{1,3}})|(i{{1,3}})\s*{_PART_WORDS}"
+)
+_SESSION_HEADING = re.compile(
+    r"(?:на\s+)?20\d\d\s*[-–/]\s*(?:20)?\d\d\s*(?:уч\w*\.?\s*(?:г\w*\.?)?|г\w*\.?)?"
+)
+
+_REST = 5
+"""How sure a word for what is left on the shelf is of being a count."""
 
 # The first that matches decides. The number is how sure the word is: of two columns the surer one wins.
 _HEADINGS: tuple[tuple[re.Pattern[str], str, int], ...] = tuple(
     (re.compile(pattern), role, strength)
     for pattern, role, strength in (
         (r"^код( портала| строки портала)?$", Role.CODE, 3),
-        (r"\bсайт|адрес|договор|телефон|примечан|источник|\bинн\b|основани", _KNOWN, 1),
+        (r"\bинв\w*\.? ?(номер|№|n\b)|инвентарн|^инв\.?$", Role.INVENTORY, 2),
+        (r"\bсайт|адрес|договор|телефон|примечан|источник|\bинн\b|основани|\bдата\b", _KNOWN, 1),
+        (r"год\w* (поступ|закуп|приобр|получ)|ед\w*\.? ?изм|объем|страниц", _KNOWN, 1),
+        (r"кол[-\w.]* ?(во )?(стр|класс|част|том|час|лист|назван|наимен|предмет|групп|учител)", _KNOWN, 1),
+        (r"^(электрон|эфу|эор)|(кол|экз|налич|учебник)\w*.*(электрон|\bэфу\b)", _KNOWN, 1),
+        (r"^(из них )?(уже )?списан[оы]?$", _KNOWN, 1),
+        (r"(без|за вычетом|после|кроме|с учетом)\b.*спис", Role.COPIES, 2),
         (r"списан|списыв|ветх|непригодн|дефектн|негодн", Role.WORN, 3),
-        (r"учащ|ученик|обучающ|контингент|детей\b|классов.комплект", _PUPILS, 2),
-        (r"заказ\w*.*(кол|экз|шт)|заказано", _ORDERED, 1),
-        (r"потребн|недоста|не хватает|требуется|необходим|дефицит|нужно|заказ\b|докупить|приобре", _NEED, 2),
+        (r"на (1|одного) (учен|учащ|обуч)", _RATIO, 2),
+        (r"на руках|выдан", _LOANED, 1),
+        (
+            r"учащ|ученик|обучающ|\b(об)?уч-? ?ся|контингент|дет(ей|и)\b|школьник|человек|\bчел\b"
+            r"|численност|наполняем|классов.комплект",
+            _PUPILS,
+            2,
+        ),
+        (r"заказ\w*.*(кол|экз|шт)|(кол|экз)\w*.*заказ|заказано", _ORDERED, 1),
+        (
+            r"потребн|недоста|не ?хват|требуется|необходим|дефицит|нужно|надо\b|заказ\b|закуп|докупить"
+            r"|приобре|заявк",
+            _NEED,
+            2,
+        ),
         (r"\bцен[аы]|стоимост|\bсумм|\bруб", _PRICE, 2),
         (r"коэф|обеспеч|%|процент", _RATIO, 2),
         (r"isbn|штрих.?код", Role.ISBN, 3),
-        (r"на руках|выдан|излиш|выставлен|обещан|чуж|отдано|в пути|комплектов|непарн|поступ|выбы", _KNOWN, 1),
+        (r"поступ\w*.*(кол|экз|шт)|(кол|экз)\w*.*поступ|^поступило$|^получено$", _ORDERED, 1),
+        (r"излиш|выставлен|обещан|чуж|отдано|в пути|комплектов|непарн|поступ|получен|выбы", _KNOWN, 1),
         (r"состояни", _KNOWN, 1),
         (r"фпу|\bфп\b|федеральн\w* переч|порядковый номер учебника|в перечне", Role.NUMBER, 3),
         (r"учебн\w* год", _KNOWN, 1),
         (r"год\w* (изд|вып)|^год\w*$|^г\. ?(изд|вып|и\b)|год$|^г/и|год печат", Role.YEAR, 3),
-        (r"^авт\w*\b.*\b(назв|наимен|загл)|^(назв|наимен|загл)\w*.*\bавт", Role.TITLE, 3),
+        (
+            r"\bавт\w*\b.*\b(назв|наимен|загл)|(назв|наимен|загл)\w*.*\bавт|^учебник\w*\b.*\bавт",
+            Role.TITLE,
+            3,
+        ),
         (r"^авт", Role.AUTHORS, 3),
         (r"\bавтор", Role.AUTHORS, 2),
         (r"(наимен|назв)\w* (издател|издательств)|^изд-?во|^издат", Role.PUBLISHER, 3),
-        (r"(наимен|назв)\w*.*(номенклатур|1с\b)", Role.TITLE, 2),
+        (r"(наимен|назв)\w*.*(номенклатур|1с\b)|^номенклатур|^товар", Role.TITLE, 2),
         (r"(наимен|назв)\w* предмет", Role.SUBJECT, 3),
         (r"(наимен|назв|загл)\w*.*(школ|организац|учрежд|\bоу\b)", _KNOWN, 1),
         (r"наименование|название|заглавие|наимен|назв\b", Role.TITLE, 3),
         (r"библиографич|описание", Role.TITLE, 2),
-        (r"налич|имеет|состоит|остат|на полке|своих|есть в (фонде|библ)|в фонде|факт", Role.COPIES, 4),
-        (r"кол+ич|кол-? ?во|^кол\b|экзем|\bэкз|\bшт\b|штук", Role.COPIES, 3),
+        (r"остат|осталось|на полке|на складе|в (хранилищ|библиотек)\w*$", Role.COPIES, _REST),
+        (r"налич|имеет|состоит|своих|есть в (фонде|библ)|^есть\b|в фонде|факт", Role.COPIES, 4),
+        (r"числит|кол+ич|кол-? ?во|^кол\b|экзем|\bэкз|\bшт\b|штук", Role.COPIES, 3),
         (r"^(всего|итого|фонд)\b", Role.COPIES, 2),
-        (r"^учебник\w*( и .*)?$|^книг[аи]$|учебн\w* (литератур|издани|пособи)", Role.TITLE, 2),
+        (r"^учебник\w*( и .*)?$|^книг[аи]?$|учебн\w* (литератур|издани|пособи)", Role.TITLE, 2),
         (r"предметн\w* област", _KNOWN, 1),
         (r"предмет|дисциплин", Role.SUBJECT, 3),
         (r"^част[ьи]\b|^ч\.?$|^том\b|^№ части", Role.PART, 2),
@@ -215,7 +258,9 @@ _SURE = 82
 
 _NAMING = frozenset({Role.TITLE, Role.AUTHORS, Role.NUMBER, Role.ISBN, Role.CODE, Role.SUBJECT})
 _WITNESSES = frozenset({*_NAMING, Role.GRADES, Role.YEAR, Role.PUBLISHER, Role.COPIES, Role.WORN, Role.PART})
-_TELLING = frozenset({*_WITNESSES, _PUPILS, _NEED, _PRICE, _RATIO, _ORDINAL, _ORDERED})
+_TELLING = frozenset(
+    {*_WITNESSES, Role.INVENTORY, _PUPILS, _NEED, _PRICE, _RATIO, _ORDINAL, _ORDERED, _LOANED, _SESSION}
+)
 HEADER_WITHIN = 60
 """Rows among which the header is looked for."""
 
@@ -223,13 +268,18 @@ HEADER_WITHIN = 60
 def heading_of(text: str) -> tuple[str, int]:
     """Return what a heading means and how sure that is; («», 0) for one that says nothing known.
 
-    Years and classes («2019», «5 класс») mean counts of that year or class.
+    Years, classes and parts («2019», «5 класс», «1 ч.») mean counts of that year, class or part.
     """
     words = _plain(text)
     if not words:
         return "", 0
     if found := _YEAR_HEADING.fullmatch(words):
         return f"{OF_YEAR}{found[1]}", 1
+    if _SESSION_HEADING.fullmatch(words):
+        return _SESSION, 1
+    if found := _PART_HEADING.fullmatch(words):
+        number = next(filter(None, found.groups()))
+        return f"{OF_PART}{len(number) if number.startswith('i') else number}", 1
     if found := _GRADE_HEADING.fullmatch(words):
         return OF_GRADE + "-".join(filter(None, found.groups())), 1
     role, strength = _meaning(words)
@@ -270,12 +320,13 @@ def _header_score(texts: Sequence[str]) -> int:
         # A long text with a known word in it is a title row or a book, unless a form spells its columns out.
         if role in _TELLING and (len(text) <= 60 or _plain(text)[:12] in _FORMAL):
             roles[role] += 1
-        elif role.startswith((OF_YEAR, OF_GRADE)):
-            roles[role[:6]] += 1
+        elif role.startswith(SPREAD):
+            roles[role.partition("-")[0]] += 1
     named = roles.keys() & _NAMING
     if not named or len(roles) < 2 or plain_numbers > len(roles):
         return 0
-    if not roles.keys() & (_WITNESSES - {next(iter(named))} if len(named) == 1 else _WITNESSES):
+    spread = any(roles[prefix.rstrip("-")] > 1 for prefix in SPREAD)
+    if not spread and not roles.keys() & (_WITNESSES - named if len(named) == 1 else _WITNESSES):
         return 0
     return len(roles)
 
@@ -332,8 +383,12 @@ def _find_header(rows: Sequence[tuple[int, list[str]]]) -> _Header | None:
 
 def _joined_meaning(top: str, bottom: str) -> tuple[str, int]:
     over, under = heading_of(top), heading_of(bottom)
-    if under[0].startswith((OF_YEAR, OF_GRADE)):
-        fits = over[0] in {"", Role.COPIES, Role.YEAR, Role.GRADES, Role.TITLE, _KNOWN}
+    if over[0] in {Role.COPIES, _ORDERED} and under[0] in {Role.TITLE, Role.GRADES, _KNOWN}:
+        # «Количество» over «учебников» is that of books, over «классов» that of classes.
+        joined = heading_of(f"{top} {bottom}")
+        return over if under[0] == Role.TITLE and joined[0] in {Role.TITLE, Role.COPIES} else joined
+    if under[0].startswith(SPREAD):
+        fits = over[0] in {"", Role.COPIES, Role.YEAR, Role.GRADES, Role.TITLE, _KNOWN, _ORDERED}
         return under if fits else (_KNOWN, 1)
     if over[0] == Role.GRADES and re.fullmatch(r"1[0-2]|[1-9]", bottom):
         return f"{OF_GRADE}{bottom}", 1
@@ -350,17 +405,31 @@ def _is_second_line(header: Sequence[str], texts: Sequence[str]) -> bool:
     if len(filled) < 2 or len(filled) == len([text for text in header if text]) == len(texts):
         return False
     group = ""
+    unknown = 0
     for index, text in enumerate(texts):
         group = header[index] or group
-        if not text:
+        if not text or text == header[index]:
             continue
         if number_of(text) is not None and year_of(text) is None:
             if not (heading_of(group)[0] == Role.GRADES and re.fullmatch(r"1[0-2]|[1-9]", text)):
                 return False
-        elif not heading_of(text)[0] or len(text) > 40:
+        elif len(text) > 40:
             return False
-    told = [heading_of(texts[index])[0] for index in filled]
-    return any(role in _WITNESSES or role.startswith((OF_YEAR, OF_GRADE)) or not role for role in told)
+        else:
+            unknown += not heading_of(text)[0]
+    told = [heading_of(texts[index])[0] for index in filled if texts[index] != header[index]]
+    if unknown > (len(told) // 3 if _names_nothing(header, texts) else 0):
+        return False
+    return any(role in _WITNESSES or role.startswith(SPREAD) or role in _NUMERIC for role in told)
+
+
+def _names_nothing(header: Sequence[str], texts: Sequence[str]) -> bool:
+    """Say whether a row leaves blank, or repeats, what stands under the headings that name a book."""
+    return all(
+        not text or text == heading
+        for heading, text in zip(header, texts, strict=True)
+        if heading_of(heading)[0] in _NAMING
+    )
 
 
 def _completes(above: Sequence[str], header: Sequence[str]) -> bool:
@@ -390,6 +459,8 @@ class _Content:
     numbers: float = 0.0
     isbns: float = 0.0
     publishers: float = 0.0
+    figures: tuple[int | None, ...] = ()
+    """The counts, row by row; None where there is none."""
 
 
 _PERSON = re.compile(r"[А-ЯЁ][а-яё]+ ?[А-ЯЁ]\. ?[А-ЯЁ]?|[А-ЯЁ]\. ?(?:[А-ЯЁ]\. ?)?[А-ЯЁ][а-яё]+")
@@ -409,7 +480,7 @@ def _contents(body: Sequence[Sequence[str]], width: int) -> list[_Content]:
 def _content(column: Sequence[str]) -> _Content:
     values = [text for text in column if text and text not in _SAME]
     if not values:
-        return _Content()
+        return _Content(figures=(None,) * len(column))
     total = len(values)
 
     def share(test: Callable[[str], object]) -> float:
@@ -431,6 +502,7 @@ def _content(column: Sequence[str]) -> _Content:
         numbers=share(_LIST_NUMBER.fullmatch),
         isbns=share(_ISBN.fullmatch),
         publishers=share(lambda text: len(text) < 60 and _is_publisher(text)),
+        figures=tuple(map(number_of, column)),
     )
 
 
@@ -439,12 +511,42 @@ def find_columns(
     *,
     name: str = "",
     remembered: Callable[[str], Sequence[str] | None] = lambda digest: None,
+    hidden: bool = False,
 ) -> Columns:
     """Find the header of a sheet and what its columns mean.
 
-    ``remembered`` returns the roles a school once gave to headings with this digest.
+    ``remembered`` returns the roles a school once gave to headings with this digest. A ``hidden`` sheet is
+    left alone until a person says otherwise: it holds last year's table or the lists behind drop-down cells.
     """
-    return _find_columns(_texts(rows), name=name, remembered=remembered)
+    columns = _find_columns(_texts(rows), name=name, remembered=remembered)
+    return replace(columns, used=False) if hidden else columns
+
+
+def side_by_side(rows: Sequence[Row]) -> list[list[Row]]:
+    """Part a sheet on which tables stand side by side under the same headings; most sheets are one table.
+
+    Rows keep their numbers, columns are counted anew in each table; what stands above is with its table.
+    """
+    header = _find_header(_texts(rows))
+    if header is None:
+        return [list(rows)]
+    words = [_plain(text) for text in header.headings]
+    named = [index for index, (role, _) in enumerate(header.meanings) if role == Role.TITLE]
+    titles = [index for index in named if words[index] == words[named[0]]]
+    first = next((index for index, text in enumerate(words) if text), 0)
+    starts = [index - (titles[0] - first) for index in titles]
+    blocks = [[text for text in words[start:end] if text] for start, end in pairwise([*starts, len(words)])]
+    if len(blocks) < 2 or len(blocks[0]) < 2 or any(block != blocks[0] for block in blocks):
+        return [list(rows)]
+    starts[0] = 0
+    return [
+        [
+            (number, list(values[start:end]))
+            for number, values in rows
+            if any(value is not None for value in values[start:end])
+        ]
+        for start, end in pairwise([*starts, len(words)])
+    ]
 
 
 def _texts(rows: Iterable[Row]) -> list[tuple[int, list[str]]]:
@@ -482,13 +584,19 @@ def _find_columns(
         known = remembered(columns.digest)
         if known is not None and len(known) == width:
             columns = replace(columns, roles=tuple(known), confidence=1.0, remembered=True)
-    names_books = any(columns.of(role) for role in (Role.TITLE, Role.CODE, Role.ISBN, Role.NUMBER))
-    used = columns.remembered or (names_books and (header is not None or columns.counts))
+    used = columns.remembered or (names_books(columns.roles) and (header is not None or columns.counts))
     samples = tuple(
         tuple(dict.fromkeys(texts[index][:60] for texts in body if texts[index]))[:SAMPLES]
         for index in range(width)
     )
     return replace(columns, used=bool(used), samples=samples)
+
+
+def names_books(roles: Sequence[str]) -> bool:
+    """Say whether columns of these roles name a book: a title, a number, or a subject and its authors."""
+    return any(role in roles for role in (Role.TITLE, Role.CODE, Role.ISBN, Role.NUMBER)) or (
+        Role.SUBJECT in roles and Role.AUTHORS in roles
+    )
 
 
 def _assigned(meanings: Sequence[tuple[str, int]], contents: Sequence[_Content]) -> tuple[list[str], float]:
@@ -500,6 +608,13 @@ def _assigned(meanings: Sequence[tuple[str, int]], contents: Sequence[_Content])
             if meaning[0] in _NUMERIC and 0 <= index + shift < len(moved):
                 moved[index + shift] = meaning
         meanings = moved
+    # «Учебники» above numbers counts them.
+    meanings = [
+        (Role.COPIES, 2)
+        if role == Role.TITLE and content.counts > 0.9 and content.letters < 0.1
+        else (role, sure)
+        for (role, sure), content in zip(meanings, contents, strict=True)
+    ]
     roles = [str(Role.OTHER)] * len(meanings)
     confidence = 0.6 if shift else 1.0
 
@@ -540,9 +655,12 @@ def _assigned(meanings: Sequence[tuple[str, int]], contents: Sequence[_Content])
     if title is None:
         title = _text_column(contents, roles)
         confidence = min(confidence, 0.6)
+    if title is None and not names_books(roles):
+        # A lone column of authors or subjects holds all there is of the book.
+        title = next((i for i, role in enumerate(roles) if role in {Role.AUTHORS, Role.SUBJECT}), None)
     if title is not None:
         roles[title] = Role.TITLE
-    elif not any(role in roles for role in (Role.CODE, Role.ISBN, Role.NUMBER)):
+    elif not names_books(roles):
         confidence = 0.2
     return _with_counts(roles, meanings, contents, confidence)
 
@@ -550,38 +668,73 @@ def _assigned(meanings: Sequence[tuple[str, int]], contents: Sequence[_Content])
 def _with_counts(
     roles: list[str], meanings: Sequence[tuple[str, int]], contents: Sequence[_Content], confidence: float
 ) -> tuple[list[str], float]:
-    """Choose the columns that hold the counts: one total, or one per year or class."""
-    spread = [
-        index
-        for index, (role, _) in enumerate(meanings)
-        if role.startswith((OF_YEAR, OF_GRADE)) and contents[index].letters < 0.3
-    ]
-    counts = [
-        index
-        for index, (role, _) in enumerate(meanings)
-        if role in {Role.COPIES, _ORDERED}
-        and roles[index] == Role.OTHER
-        and (not contents[index].filled or contents[index].counts > 0.3)
-    ]
-    years_named = Role.YEAR in roles
-    of_years = [index for index in spread if meanings[index][0].startswith(OF_YEAR)]
-    if (years_named and len(of_years) < len(spread)) or not years_named:
-        chosen = of_years if not years_named and len(of_years) > 1 else []
-        chosen = chosen or [i for i in spread if meanings[i][0].startswith(OF_GRADE)]
-        if len(chosen) > 1 or (chosen and not counts):
-            for index in chosen:
-                roles[index] = meanings[index][0]
-            return roles, confidence
-        if not counts and not years_named and of_years:
-            roles[of_years[0]] = meanings[of_years[0]][0]
-            return roles, confidence
+    """Choose the columns that hold the counts: one total, or one per part, year or class."""
+
+    def counting(index: int) -> bool:
+        return roles[index] == Role.OTHER and (not contents[index].filled or contents[index].counts > 0.3)
+
+    told = [role if counting(index) else "" for index, (role, _) in enumerate(meanings)]
+    counts = [index for index, role in enumerate(told) if role in {Role.COPIES, _ORDERED}]
+    chosen = _spread(roles, told, counts)
+    if chosen:
+        for index in chosen:
+            roles[index] = meanings[index][0]
+        return roles, confidence
+    if not counts and (sessions := [index for index, role in enumerate(told) if role == _SESSION]):
+        roles[sessions[-1]] = Role.COPIES
+        return roles, min(confidence, 0.5)
     if not counts:
+        inventory = [index for index, (role, _) in enumerate(meanings) if role == Role.INVENTORY]
+        if inventory and contents[inventory[0]].filled > 0.5:
+            roles[inventory[0]] = Role.INVENTORY
+            return roles, min(confidence, 0.7)
         return roles, min(confidence, 0.4)
     place = max(
         counts, key=lambda i: (contents[i].filled > 0.05, meanings[i][1], contents[i].filled > 0.5, -i)
     )
+    if loaned := [index for index, role in enumerate(told) if role == _LOANED and contents[index].filled]:
+        totals = {
+            index: share
+            for index in counts
+            if (share := _covering(contents, index, place, loaned[0])) is not None
+            and (index != place or meanings[place][1] != _REST)
+        }
+        if totals:
+            place = max(totals, key=lambda i: (totals[i], i == place, meanings[i][1], -i))
+        else:
+            # What is on the shelf and what is with pupils make up the stock.
+            roles[loaned[0]] = Role.COPIES
+            confidence = min(confidence, 0.7)
     roles[place] = Role.COPIES
     return roles, min(confidence, 0.5 if meanings[place][0] == _ORDERED else confidence)
+
+
+def _spread(roles: Sequence[str], told: Sequence[str], counts: Sequence[int]) -> list[int]:
+    """Return the columns of counts by part, year or class; none where a total is the better source."""
+    of = {prefix: [i for i, role in enumerate(told) if role.startswith(prefix)] for prefix in SPREAD}
+    if len(of[OF_PART]) > 1:
+        return of[OF_PART]
+    lone = bool(of[OF_YEAR]) and not counts and not of[OF_GRADE]
+    if Role.YEAR not in roles and (len(of[OF_YEAR]) > 1 or lone):
+        return of[OF_YEAR]
+    return of[OF_GRADE] if len(of[OF_GRADE]) > 1 or not counts else []
+
+
+def _covering(contents: Sequence[_Content], total: int, rest: int, loaned: int) -> bool | None:
+    """Say whether a column is the sum of what is on the shelf and what is with pupils, row by row.
+
+    None for one that cannot be their total: it is less than one of them.
+    """
+    rows = [
+        (whole, part or 0, lent or 0)
+        for whole, part, lent in zip(
+            contents[total].figures, contents[rest].figures, contents[loaned].figures, strict=True
+        )
+        if whole is not None and (part is not None or lent is not None)
+    ]
+    if not rows or sum(whole >= max(part, lent) for whole, part, lent in rows) < 0.9 * len(rows):
+        return None
+    return total != rest and sum(whole == part + lent for whole, part, lent in rows) >= 0.8 * len(rows)
 
 
 _NUMERIC = frozenset({Role.COPIES, Role.WORN, _PUPILS, _NEED, _RATIO, _PRICE, _ORDERED})
@@ -659,7 +812,9 @@ def _guessed(contents: Sequence[_Content]) -> tuple[list[str], float]:
         lambda i: contents[i].distinct + contents[i].length / 1000,
     )
     take(Role.YEAR, lambda c: c.years > 0.8, lambda i: contents[i].years)
-    free[:] = [index for index in free if not contents[index].rising]
+    # Numbers that rise by one before the title number the rows; after it they happen to.
+    first = roles.index(Role.TITLE) if Role.TITLE in roles else 0
+    free[:] = [index for index in free if not contents[index].rising or index > first]
     numbers = [index for index in free if contents[index].counts > 0.6]
     if len(numbers) > 1:
         # Of two columns of small numbers the class stands before the count.
@@ -680,6 +835,13 @@ def _guessed(contents: Sequence[_Content]) -> tuple[list[str], float]:
 _TOTAL = re.compile(
     r"(?:итог\w*|всего|сумма|в т\. ?ч|в том числе|средн\w+ (?:коэф|знач)|общ(?:ее|ий|ая) (?:кол|итог|чис|сум)"
     r"|необходимое финанс)(?!\w)\w*",
+)
+_TOTAL_AFTER = re.compile(r"(?<![а-я])(?:итого|всего)$")
+_NOTE = re.compile(
+    r"(?:библиотекарь|педагог.библиотекарь|директор|заведующ\w+|зав\.|исполнител\w*|составил\w*|ответственн\w+"
+    r"|заместител\w+|зам\.|методист|подпис\w*|дата|примечани\w*|председател\w*|член\w* комисси\w*"
+    r"|руководител\w*"
+    r"|согласован\w*|утвержда\w*|проверил\w*|принял\w*|сдал\w*|телефон|тел\.|м\. ?п\.|\* )(?![а-я])"
 )
 _SAME = frozenset(
     {"-//-", "—//—", "–//–", "//", '"', '-"-', "-«-", '-""-', "-||-", "то же", "''", "″", "-/-", "- // -"}
@@ -717,8 +879,16 @@ def _is_total(texts: Sequence[str]) -> bool:
     words = [text for text in texts if text and number_of(text) is None]
     if not words:
         return False
-    first = fold(words[0])
-    return _TOTAL.match(first) is not None or (len(words) == 1 and words[0].rstrip().endswith(":"))
+    if len(words) == 1 and words[0].rstrip().endswith(":"):
+        return True
+    for text in words:
+        folded = fold(text).strip(" .:")
+        if _TOTAL.match(folded) or (len(folded) <= 60 and _TOTAL_AFTER.search(folded)):
+            return True
+        # «5 класс | Итого | 120»
+        if not (_GRADE_SECTION.fullmatch(folded) or folded in SUBJECTS):
+            return False
+    return False
 
 
 def _is_publisher(text: str) -> bool:
@@ -791,14 +961,16 @@ class _Reading:
         self._before: dict[str, str] = {}
         self._copies = columns.of(Role.COPIES)
         self._worn = columns.of(Role.WORN)
-        self._spread = [
-            (index, role) for index, role in enumerate(columns.roles) if role.startswith((OF_YEAR, OF_GRADE))
-        ]
+        self._spread = [(index, role) for index, role in enumerate(columns.roles) if role.startswith(SPREAD)]
+        self._inventory = columns.of(Role.INVENTORY)
+        self._carried: dict[Role, str] = {}
         self._headings = tuple(_plain(text) for text in columns.headings)
 
     def read(self, rows: Iterable[tuple[int, list[str]]]) -> Iterable[ReadRow]:
         width = len(self._columns.roles)
         first = max(self._columns.header, default=0)
+        rows = list(rows)
+        self._carried = {role: "" for role in (Role.GRADES, Role.SUBJECT) if self._heads_groups(role, rows)}
         for number, texts in rows:
             texts = (texts + [""] * (width - len(texts)))[: max(width, len(texts))]
             kept = tuple(texts)
@@ -809,6 +981,23 @@ class _Reading:
                 yield ReadRow(self._sheet, number, 0, kept, service=service)
             else:
                 yield from self._book(number, texts, kept)
+
+    def _heads_groups(self, role: Role, rows: Sequence[tuple[int, list[str]]]) -> bool:
+        """Say whether a column is written once for the rows below: mostly blank, and never the same twice."""
+        places = self._columns.of(role)
+        first = max(self._columns.header, default=0)
+        values = [
+            texts[places[0]]
+            for number, texts in rows
+            if places and number > first and places[0] < len(texts) and len(list(filter(None, texts))) > 1
+        ]
+        filled = [text for text in values if text]
+        return (
+            len(filled) > 1
+            and bool(values[0])
+            and 2 * len(filled) <= len(values) + 1
+            and all(one != other for one, other in pairwise(filled))
+        )
 
     def _service(self, number: int, texts: Sequence[str], first: int) -> str:
         """Return what a row is that names no book; empty for the others."""
@@ -827,6 +1016,11 @@ class _Reading:
             return SERVICE_NUMBERING
         if _is_total(texts):
             return SERVICE_TOTAL
+        if _NOTE.match(fold(filled[0])) and not any(
+            number_of(texts[place]) is not None
+            for place in (*self._copies, *(place for place, _ in self._spread))
+        ):
+            return SERVICE_NOTE
         if len(filled) == 1 and _CYRILLIC.search(filled[0]) and self._place.heard(filled[0]):
             return SERVICE_SECTION
         if self._columns.header and sum(
@@ -859,6 +1053,8 @@ class _Reading:
             elif not (cells[Role.AUTHORS] or cells[Role.SUBJECT]):
                 yield ReadRow(self._sheet, number, 0, kept, service=SERVICE_NUMBERS)
                 return
+        for role in self._carried:
+            self._carried[role] = cells[role] = cells[role] or self._carried[role]
         self._before = {role.value: text for role, text in cells.items()}
         wording = self._wording(cells, list_number, isbn)
         year = year_of(cells[Role.YEAR])
@@ -885,6 +1081,8 @@ class _Reading:
         place = self._place
         title = cells[Role.TITLE]
         grades = cells[Role.GRADES]
+        if _GRADE_IN_TEXT.search(title) and Role.GRADES in self._carried:
+            grades = ""
         if not grades and not _GRADE_IN_TEXT.search(title):
             grades = place.grades
         return Wording(
@@ -911,7 +1109,9 @@ class _Reading:
                 continue
             copies, fault = self._count(texts, [place], base.row)
             row = replace(base, item=len(found), copies=copies, fault=fault)
-            if role.startswith(OF_YEAR):
+            if role.startswith(OF_PART):
+                row = replace(row, wording=replace(base.wording, part=role.removeprefix(OF_PART)))
+            elif role.startswith(OF_YEAR):
                 year = int(role.removeprefix(OF_YEAR))
                 row = replace(row, year=year, wording=replace(base.wording, year=year))
             else:
@@ -919,6 +1119,8 @@ class _Reading:
             found.append(row)
         if not found or any(texts[place] for place in self._copies):
             copies, fault = self._count(texts, self._copies, base.row)
+            if fault is not None and fault.message == NO_COUNT and not self._copies and self._inventory:
+                copies, fault = _listed(texts[self._inventory[0]]), None
             found.append(replace(base, item=len(found), copies=copies, fault=fault))
         worn, worn_fault = (
             self._count(texts, self._worn, base.row) if any(texts[i] for i in self._worn) else (None, None)
@@ -946,6 +1148,21 @@ class _Reading:
                 return None, Fault(message, {"row": row, "column": column[:60], "text": text[:60]})
             total = (total or 0) + number
         return (total, None) if total is not None else (None, Fault(NO_COUNT, {"row": row}))
+
+
+_RANGE = re.compile(r"(\d{1,9})\s*[-–—]\s*(\d{1,9})")
+
+
+def _listed(text: str) -> int:
+    """Return how many inventory numbers a cell lists: one, or as many as «1201-1225; 1230» says."""
+    count = 0
+    for piece in re.split(r"[,;]", text):
+        found = _RANGE.fullmatch(piece.strip())
+        if found and 0 <= int(found[2]) - int(found[1]) < MOST:
+            count += int(found[2]) - int(found[1]) + 1
+        else:
+            count += bool(piece.strip())
+    return max(count, 1)
 
 
 def _complaint(text: str, number: int | None) -> str:
