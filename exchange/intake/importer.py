@@ -179,6 +179,8 @@ _SESSION_HEADING = re.compile(
     r"(?:на\s+)?20\d\d\s*[-–/]\s*(?:20)?\d\d\s*(?:уч\w*\.?\s*(?:г\w*\.?)?|г\w*\.?)?"
 )
 
+_HARDLY = 1
+"""How sure a word is that may as well mean something else: «кол-во уч.»."""
 _REST = 5
 """How sure a word for what is left on the shelf is of being a count."""
 
@@ -197,6 +199,9 @@ _HEADINGS: tuple[tuple[re.Pattern[str], str, int], ...] = tuple(
         (r"списан|списыв|ветх|непригодн|дефектн|негодн", Role.WORN, 3),
         (r"на (1|одного) (учен|учащ|обуч)", _RATIO, 2),
         (r"на руках|выдан", _LOANED, 1),
+        (r"(кол|налич|остат|состо|числ)\w*.*\bна начало\b", Role.COPIES, 2),
+        (r"(кол|налич|остат|состо|числ)\w*.*\bна конец\b|^на конец\b.*(кол|экз|шт)", Role.COPIES, 4),
+        (r"(кол|числ)[-\w. ]*\bуч\.?$|кол\w*.*комплект", Role.COPIES, _HARDLY),
         (
             r"учащ|ученик|обучающ|\b(об)?уч-? ?ся|контингент|дет(ей|и)\b|школьник|человек|\bчел\b"
             r"|численност|наполняем|классов.комплект",
@@ -234,8 +239,12 @@ _HEADINGS: tuple[tuple[re.Pattern[str], str, int], ...] = tuple(
         (r"библиографич|описание", Role.TITLE, 2),
         (r"остат|осталось|на полке|на складе|в (хранилищ|библиотек)\w*$", Role.COPIES, _REST),
         (r"налич|имеет|состоит|своих|есть в (фонде|библ)|^есть\b|в фонде|факт", Role.COPIES, 4),
-        (r"числит|кол+ич|кол-? ?во|^кол\b|экзем|\bэкз|\bшт\b|штук", Role.COPIES, 3),
-        (r"^(всего|итого|фонд)\b", Role.COPIES, 2),
+        (
+            r"числит|^число (учебн|книг)|кол+ич|кол-? ?во|^к-? ?во\b|^кол\b|экзем|\bэкз|\bшт\b|штук",
+            Role.COPIES,
+            3,
+        ),
+        (r"^(всего|итого|фонд)\b|^уч-?(ки|ков)$", Role.COPIES, 2),
         (r"^учебник\w*( и .*)?$|^книг[аи]?$|учебн\w* (литератур|издани|пособи)", Role.TITLE, 2),
         (r"предметн\w* област", _KNOWN, 1),
         (r"предмет|дисциплин", Role.SUBJECT, 3),
@@ -525,28 +534,45 @@ def find_columns(
 def side_by_side(rows: Sequence[Row]) -> list[list[Row]]:
     """Part a sheet on which tables stand side by side under the same headings; most sheets are one table.
 
-    Rows keep their numbers, columns are counted anew in each table; what stands above is with its table.
+    They have titles of their own, or are further pairs of «год, количество» of the title before them: that
+    is then in each table. Rows keep their numbers, columns are counted anew; a row of one cell, a heading,
+    is in every table beside which it stands.
     """
     header = _find_header(_texts(rows))
-    if header is None:
+    starts = _starts(header) if header is not None else []
+    if header is None or len(starts) < 2:
         return [list(rows)]
+    width = len(header.headings)
+    shared = 0 if any(role == Role.TITLE for role, _ in header.meanings[starts[0] :]) else starts[0]
+    starts[0] = min(starts[0], shared)
+    tables: list[list[Row]] = []
+    for start, end in pairwise([*starts, width]):
+        table: list[Row] = []
+        for number, values in rows:
+            own = values[start:end] if tables else values[:end]
+            before = values[:shared] if tables else []
+            lone = sum(value is not None for value in values) == 1
+            if any(value is not None for value in own) or (
+                lone and any(value is not None for value in before)
+            ):
+                table.append((number, [*before, *own]))
+        tables.append(table)
+    return tables
+
+
+def _starts(header: _Header) -> list[int]:
+    """Return where the blocks of equal headings begin that a header ends with."""
     words = [_plain(text) for text in header.headings]
-    named = [index for index, (role, _) in enumerate(header.meanings) if role == Role.TITLE]
-    titles = [index for index in named if words[index] == words[named[0]]]
-    first = next((index for index, text in enumerate(words) if text), 0)
-    starts = [index - (titles[0] - first) for index in titles]
-    blocks = [[text for text in words[start:end] if text] for start, end in pairwise([*starts, len(words)])]
-    if len(blocks) < 2 or len(blocks[0]) < 2 or any(block != blocks[0] for block in blocks):
-        return [list(rows)]
-    starts[0] = 0
-    return [
-        [
-            (number, list(values[start:end]))
-            for number, values in rows
-            if any(value is not None for value in values[start:end])
-        ]
-        for start, end in pairwise([*starts, len(words)])
-    ]
+    filled = [index for index, text in enumerate(words) if text]
+    for length in range(2, len(filled) // 2 + 1):
+        block = [words[index] for index in filled[-length:]]
+        times = 1
+        while [words[index] for index in filled[-length * (times + 1) : -length * times]] == block:
+            times += 1
+        roles = {header.meanings[index][0] for index in filled[-length:]}
+        if times > 1 and Role.COPIES in roles and roles & {Role.TITLE, Role.YEAR, Role.PART, Role.GRADES}:
+            return [filled[index] for index in range(len(filled) - length * times, len(filled), length)]
+    return []
 
 
 def _texts(rows: Iterable[Row]) -> list[tuple[int, list[str]]]:
@@ -705,8 +731,17 @@ def _with_counts(
             # What is on the shelf and what is with pupils make up the stock.
             roles[loaned[0]] = Role.COPIES
             confidence = min(confidence, 0.7)
+    rivals = [
+        index
+        for index in counts
+        if index != place and meanings[index] == meanings[place] and contents[index].filled > 0.5
+    ]
+    if meanings[place][0] == _ORDERED or meanings[place][1] == _HARDLY or (rivals and not loaned):
+        sums = [index for index in counts if _adds_up(contents, index, counts)]
+        place = sums[0] if sums else place
+        confidence = confidence if sums else min(confidence, 0.5)
     roles[place] = Role.COPIES
-    return roles, min(confidence, 0.5 if meanings[place][0] == _ORDERED else confidence)
+    return roles, confidence
 
 
 def _spread(roles: Sequence[str], told: Sequence[str], counts: Sequence[int]) -> list[int]:
@@ -718,6 +753,17 @@ def _spread(roles: Sequence[str], told: Sequence[str], counts: Sequence[int]) ->
     if Role.YEAR not in roles and (len(of[OF_YEAR]) > 1 or lone):
         return of[OF_YEAR]
     return of[OF_GRADE] if len(of[OF_GRADE]) > 1 or not counts else []
+
+
+def _adds_up(contents: Sequence[_Content], total: int, counts: Sequence[int]) -> bool:
+    """Say whether a column is the sum of the other counts beside it, row by row."""
+    others = [contents[index].figures for index in counts if index != total]
+    rows = [
+        (whole, sum(part or 0 for part in parts))
+        for whole, *parts in zip(contents[total].figures, *others, strict=True)
+        if whole is not None
+    ]
+    return len(others) > 1 and bool(rows) and sum(a == b for a, b in rows) >= 0.8 * len(rows)
 
 
 def _covering(contents: Sequence[_Content], total: int, rest: int, loaned: int) -> bool | None:
@@ -852,6 +898,9 @@ _GRADE_SECTION = re.compile(
     r"(?:й|е|го|х|ый|ые)?\s*(?:«?[а-д]»?\s*)?кл(?:асс(?:ы|а|ов|е)?)?\.?\s*[:.]?"
 )
 _GRADE_IN_TEXT = re.compile(r"\d\s*-?\s*(?:й|го|е|ый|х)?\s*\)?\s*кл|класс[аы]?\s*\d", re.IGNORECASE)
+_GRADE_MENTIONED = re.compile(
+    r"(?<![\d–-])(?<![–-] )(1[01]|[1-9])\s*-?\s*(?:й|го|х|е|ые|ых)?\s*(?:«?[а-д]»?\s*)?кл(?:асс\w*)?\b"
+)
 _HEADING_ROW = re.compile(
     r"\d+(?:\.\d+)+\.?\s+\D|\d\.\s+учебник|.*\((?:предметная область|учебный предмет|уровень образования)\)"
     r"|(?:начальн|основн|средн)\w+ (?:общее образование|школа|классы)|раздел\b|приложение\b"
@@ -918,6 +967,12 @@ class _Place:
     subject: str = ""
     publisher: str = ""
 
+    def mentioned(self, text: str) -> None:
+        """Take in the class a title names, «Учебники для 7 класса», if it is a single one."""
+        found = set(_GRADE_MENTIONED.findall(fold(text)))
+        if len(found) == 1:
+            self.grades = found.pop()
+
     def heard(self, text: str) -> bool:
         """Take in a heading row; False for a text that is no heading known."""
         folded = fold(text).strip(" .:-–—")
@@ -957,13 +1012,15 @@ class _Reading:
         self._columns = columns
         self._sheet = sheet
         self._place = _Place()
-        self._place.heard(columns.name)
+        if not self._place.heard(columns.name):
+            self._place.mentioned(columns.name)
         self._before: dict[str, str] = {}
         self._copies = columns.of(Role.COPIES)
         self._worn = columns.of(Role.WORN)
         self._spread = [(index, role) for index, role in enumerate(columns.roles) if role.startswith(SPREAD)]
         self._inventory = columns.of(Role.INVENTORY)
         self._carried: dict[Role, str] = {}
+        self._sets = any("комплект" in _plain(columns.headings[place]) for place in self._copies)
         self._headings = tuple(_plain(text) for text in columns.headings)
 
     def read(self, rows: Iterable[tuple[int, list[str]]]) -> Iterable[ReadRow]:
@@ -1009,8 +1066,8 @@ class _Reading:
         if number in self._columns.header:
             return SERVICE_HEADER
         if number < first:
-            if len(filled) == 1:
-                self._place.heard(filled[0])
+            if len(filled) == 1 and not self._place.heard(filled[0]):
+                self._place.mentioned(filled[0])
             return SERVICE_TITLE
         if _numbering(texts):
             return SERVICE_NUMBERING
@@ -1090,7 +1147,7 @@ class _Reading:
             authors=cells[Role.AUTHORS],
             subject=cells[Role.SUBJECT] or place.subject,
             grades=grades,
-            part=cells[Role.PART],
+            part=cells[Role.PART] or ("комплект" if self._sets else ""),
             publisher=cells[Role.PUBLISHER] or place.publisher,
             level=cells[Role.LEVEL],
             number=number,
