@@ -159,8 +159,8 @@ def _plain(text: str) -> str:
     return " ".join(re.sub(r"(?<=[а-я])- (?=[а-я])", "", text).split())
 
 
-# Kinds of columns that are known and not needed: they tell a header, and explain what numbers are.
-_PUPILS, _NEED, _PRICE, _RATIO, _ORDINAL, _KNOWN = "pupils", "need", "price", "ratio", "ordinal", "known"
+# Kinds of columns that are known and not needed here: they tell a header, and explain what numbers are.
+PUPILS, NEED, _PRICE, RATIO, _ORDINAL, _KNOWN = "pupils", "need", "price", "ratio", "ordinal", "known"
 _ORDERED = "ordered"
 _LOANED = "loaned"
 """Copies that are with pupils: part of a total, and what «остаток» leaves out."""
@@ -197,7 +197,7 @@ _HEADINGS: tuple[tuple[re.Pattern[str], str, int], ...] = tuple(
         (r"^(из них )?(уже )?списан[оы]?$", _KNOWN, 1),
         (r"(без|за вычетом|после|кроме|с учетом)\b.*спис", Role.COPIES, 2),
         (r"списан|списыв|ветх|непригодн|дефектн|негодн", Role.WORN, 3),
-        (r"на (1|одного) (учен|учащ|обуч)", _RATIO, 2),
+        (r"на (1|одного) (учен|учащ|обуч)", RATIO, 2),
         (r"на руках|выдан", _LOANED, 1),
         (r"(кол|налич|остат|состо|числ)\w*.*\bна начало\b", Role.COPIES, 2),
         (r"(кол|налич|остат|состо|числ)\w*.*\bна конец\b|^на конец\b.*(кол|экз|шт)", Role.COPIES, 4),
@@ -205,18 +205,18 @@ _HEADINGS: tuple[tuple[re.Pattern[str], str, int], ...] = tuple(
         (
             r"учащ|ученик|обучающ|\b(об)?уч-? ?ся|контингент|дет(ей|и)\b|школьник|человек|\bчел\b"
             r"|численност|наполняем|классов.комплект",
-            _PUPILS,
+            PUPILS,
             2,
         ),
         (r"заказ\w*.*(кол|экз|шт)|(кол|экз)\w*.*заказ|заказано", _ORDERED, 1),
         (
             r"потребн|недоста|не ?хват|требуется|необходим|дефицит|нужно|надо\b|заказ\b|закуп|докупить"
             r"|приобре|заявк",
-            _NEED,
+            NEED,
             2,
         ),
         (r"\bцен[аы]|стоимост|\bсумм|\bруб", _PRICE, 2),
-        (r"коэф|обеспеч|%|процент", _RATIO, 2),
+        (r"коэф|обеспеч|%|процент|^к$", RATIO, 2),
         (r"isbn|штрих.?код", Role.ISBN, 3),
         (r"поступ\w*.*(кол|экз|шт)|(кол|экз)\w*.*поступ|^поступило$|^получено$", _ORDERED, 1),
         (r"излиш|выставлен|обещан|чуж|отдано|в пути|комплектов|непарн|поступ|получен|выбы", _KNOWN, 1),
@@ -234,7 +234,7 @@ _HEADINGS: tuple[tuple[re.Pattern[str], str, int], ...] = tuple(
         (r"(наимен|назв)\w* (издател|издательств)|^изд-?во|^издат", Role.PUBLISHER, 3),
         (r"(наимен|назв)\w*.*(номенклатур|1с\b)|^номенклатур|^товар", Role.TITLE, 2),
         (r"(наимен|назв)\w* предмет", Role.SUBJECT, 3),
-        (r"(наимен|назв|загл)\w*.*(школ|организац|учрежд|\bоу\b)", _KNOWN, 1),
+        (r"(наимен|назв|загл)\w*.*(школ|организац|учрежд|муниципал|\bо[уо]\b)", _KNOWN, 1),
         (r"наименование|название|заглавие|наимен|назв\b", Role.TITLE, 3),
         (r"библиографич|описание", Role.TITLE, 2),
         (r"остат|осталось|на полке|на складе|в (хранилищ|библиотек)\w*$", Role.COPIES, _REST),
@@ -268,7 +268,7 @@ _SURE = 82
 _NAMING = frozenset({Role.TITLE, Role.AUTHORS, Role.NUMBER, Role.ISBN, Role.CODE, Role.SUBJECT})
 _WITNESSES = frozenset({*_NAMING, Role.GRADES, Role.YEAR, Role.PUBLISHER, Role.COPIES, Role.WORN, Role.PART})
 _TELLING = frozenset(
-    {*_WITNESSES, Role.INVENTORY, _PUPILS, _NEED, _PRICE, _RATIO, _ORDINAL, _ORDERED, _LOANED, _SESSION}
+    {*_WITNESSES, Role.INVENTORY, PUPILS, NEED, _PRICE, RATIO, _ORDINAL, _ORDERED, _LOANED, _SESSION}
 )
 HEADER_WITHIN = 60
 """Rows among which the header is looked for."""
@@ -347,28 +347,36 @@ _FORMAL = frozenset(
 )  # fmt: skip
 
 
-def _numbering(texts: Sequence[str]) -> bool:
+def is_numbering(texts: Sequence[str]) -> bool:
     """Say whether a row only numbers the columns: 1, 2, 3 …"""
     filled = [text.rstrip(".") for text in texts if text]
     return len(filled) >= 3 and filled == [str(number) for number in range(1, len(filled) + 1)]
 
 
 @dataclass(frozen=True)
-class _Header:
+class Header:
+    """A header found: the numbers of its rows, the index of the last of them, what each column is called.
+
+    ``meanings`` are those of ``heading_of``.
+    """
+
     rows: tuple[int, ...]
     last: int
     headings: tuple[str, ...]
     meanings: tuple[tuple[str, int], ...]
 
 
-def _find_header(rows: Sequence[tuple[int, list[str]]]) -> _Header | None:
+def _find_header(rows: Sequence[tuple[int, list[str]]]) -> Header | None:
     best, best_score = -1, 0
     for index, (_number, texts) in enumerate(rows[:HEADER_WITHIN]):
         score = _header_score(texts)
         if score > best_score:
             best, best_score = index, score
-    if best < 0:
-        return None
+    return header_at(rows, best) if best >= 0 else None
+
+
+def header_at(rows: Sequence[tuple[int, list[str]]], best: int) -> Header:
+    """Return the header whose main line is the row at index ``best``, with the line above or below it."""
     number, texts = rows[best]
     above, below = list(texts), [""] * len(texts)
     numbers = [number]
@@ -387,7 +395,7 @@ def _find_header(rows: Sequence[tuple[int, list[str]]]) -> _Header | None:
         group = top or (group if bottom else "")
         headings.append(" ".join(dict.fromkeys(filter(None, (top or (group if bottom else ""), bottom)))))
         meanings.append(_joined_meaning(group, bottom) if bottom else heading_of(top))
-    return _Header(tuple(numbers), last, tuple(headings), tuple(meanings))
+    return Header(tuple(numbers), last, tuple(headings), tuple(meanings))
 
 
 def _joined_meaning(top: str, bottom: str) -> tuple[str, int]:
@@ -401,14 +409,14 @@ def _joined_meaning(top: str, bottom: str) -> tuple[str, int]:
         return under if fits else (_KNOWN, 1)
     if over[0] == Role.GRADES and re.fullmatch(r"1[0-2]|[1-9]", bottom):
         return f"{OF_GRADE}{bottom}", 1
-    if over[0] in {Role.WORN, _PUPILS, _NEED, _PRICE}:
+    if over[0] in {Role.WORN, PUPILS, NEED, _PRICE}:
         return over
     return under if under[0] else over
 
 
 def _is_second_line(header: Sequence[str], texts: Sequence[str]) -> bool:
     """Say whether the row below a header is its second line: headings under headings that span columns."""
-    if _numbering(texts):
+    if is_numbering(texts):
         return False
     filled = [index for index, text in enumerate(texts) if text]
     if len(filled) < 2 or len(filled) == len([text for text in header if text]) == len(texts):
@@ -510,7 +518,7 @@ def _content(column: Sequence[str]) -> _Content:
         codes=share(_CODE.fullmatch),
         numbers=share(_LIST_NUMBER.fullmatch),
         isbns=share(_ISBN.fullmatch),
-        publishers=share(lambda text: len(text) < 60 and _is_publisher(text)),
+        publishers=share(lambda text: len(text) < 60 and is_publisher(text)),
         figures=tuple(map(number_of, column)),
     )
 
@@ -527,7 +535,7 @@ def find_columns(
     ``remembered`` returns the roles a school once gave to headings with this digest. A ``hidden`` sheet is
     left alone until a person says otherwise: it holds last year's table or the lists behind drop-down cells.
     """
-    columns = _find_columns(_texts(rows), name=name, remembered=remembered)
+    columns = _find_columns(texts_of(rows), name=name, remembered=remembered)
     return replace(columns, used=False) if hidden else columns
 
 
@@ -538,7 +546,7 @@ def side_by_side(rows: Sequence[Row]) -> list[list[Row]]:
     is then in each table. Rows keep their numbers, columns are counted anew; a row of one cell, a heading,
     is in every table beside which it stands.
     """
-    header = _find_header(_texts(rows))
+    header = _find_header(texts_of(rows))
     starts = _starts(header) if header is not None else []
     if header is None or len(starts) < 2:
         return [list(rows)]
@@ -560,7 +568,7 @@ def side_by_side(rows: Sequence[Row]) -> list[list[Row]]:
     return tables
 
 
-def _starts(header: _Header) -> list[int]:
+def _starts(header: Header) -> list[int]:
     """Return where the blocks of equal headings begin that a header ends with."""
     words = [_plain(text) for text in header.headings]
     filled = [index for index, text in enumerate(words) if text]
@@ -575,7 +583,8 @@ def _starts(header: _Header) -> list[int]:
     return []
 
 
-def _texts(rows: Iterable[Row]) -> list[tuple[int, list[str]]]:
+def texts_of(rows: Iterable[Row]) -> list[tuple[int, list[str]]]:
+    """Return rows as texts, as people see them."""
     return [(number, [text_of(value) for value in values]) for number, values in rows]
 
 
@@ -592,7 +601,7 @@ def _find_columns(
     body = [
         texts
         for _, texts in rows[start : start + 4 * BODY]
-        if len([text for text in texts if text]) > 1 and not _numbering(texts) and not _is_total(texts)
+        if len([text for text in texts if text]) > 1 and not is_numbering(texts) and not _is_total(texts)
     ][:BODY]
     contents = _contents(body, width)
     if header is None:
@@ -783,7 +792,7 @@ def _covering(contents: Sequence[_Content], total: int, rest: int, loaned: int) 
     return total != rest and sum(whole == part + lent for whole, part, lent in rows) >= 0.8 * len(rows)
 
 
-_NUMERIC = frozenset({Role.COPIES, Role.WORN, _PUPILS, _NEED, _RATIO, _PRICE, _ORDERED})
+_NUMERIC = frozenset({Role.COPIES, Role.WORN, PUPILS, NEED, RATIO, _PRICE, _ORDERED})
 
 
 def _shift(meanings: Sequence[tuple[str, int]], contents: Sequence[_Content]) -> int:
@@ -803,17 +812,17 @@ def _shift(meanings: Sequence[tuple[str, int]], contents: Sequence[_Content]) ->
             place = index + shift
             content = contents[place] if 0 <= place < len(contents) else _Content()
             if content.filled < 0.5:
-                fits -= role in {Role.COPIES, _RATIO}
+                fits -= role in {Role.COPIES, RATIO}
                 continue
             fractional = content.fractions > 0.3
             right = (
-                fractional if role == _RATIO else role == _PRICE or (content.counts > 0.9 and not fractional)
+                fractional if role == RATIO else role == _PRICE or (content.counts > 0.9 and not fractional)
             )
             fits += 1 if right else -3
         fitting.append((fits, shift))
     fitting.sort(reverse=True)
     (most, shift), (second, _) = fitting[0], fitting[1]
-    ratio = any(role == _RATIO for _, role in numeric)
+    ratio = any(role == RATIO for _, role in numeric)
     return shift if ratio and most >= 4 and most > second else 0
 
 
@@ -940,7 +949,7 @@ def _is_total(texts: Sequence[str]) -> bool:
     return False
 
 
-def _is_publisher(text: str) -> bool:
+def is_publisher(text: str) -> bool:
     """Say whether a text is the name of a known publisher and nothing more."""
     names = clean_publishers(text)
     return len(names) == 1 and fold(names[0]) in _PUBLISHERS
@@ -1002,7 +1011,7 @@ class _Place:
 
 def read_rows(rows: Sequence[Row], columns: Columns, *, sheet: int) -> list[ReadRow]:
     """Read the rows of a sheet: each is in the result, with all its cells, at least once."""
-    return list(_Reading(columns, sheet).read(_texts(rows)))
+    return list(_Reading(columns, sheet).read(texts_of(rows)))
 
 
 class _Reading:
@@ -1069,7 +1078,7 @@ class _Reading:
             if len(filled) == 1 and not self._place.heard(filled[0]):
                 self._place.mentioned(filled[0])
             return SERVICE_TITLE
-        if _numbering(texts):
+        if is_numbering(texts):
             return SERVICE_NUMBERING
         if _is_total(texts):
             return SERVICE_TOTAL
