@@ -33,7 +33,6 @@ from exchange.intake.rules import (
     IntakeState,
     OnShelf,
     Outcome,
-    Role,
     Understood,
     Written,
 )
@@ -140,20 +139,22 @@ def _failing(intake_id: int, run_id: int) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Table:
-    """A sheet: its name, its rows."""
+    """A sheet, or one of the tables side by side on it: its name, its rows."""
 
     name: str
     rows: Sequence[sheets.Row]
+    hidden: bool = False
 
 
 def _tables(path: Path, file: str, *, pasted: bool) -> list[Table]:
     if pasted:
         sheet = sheets.pasted(path.read_text("utf-8"), header=importer.header_score)
-        return [Table("", sheet.rows)]
+        return [Table("", rows) for rows in importer.side_by_side(sheet.rows)]
     with path.open("rb") as source:
         return [
-            Table(sheet.name or (sheet.above[-1] if sheet.above else ""), sheet.rows)
+            Table(sheet.name or (sheet.above[-1] if sheet.above else ""), rows, sheet.hidden)
             for sheet in sheets.read(source, file, header=importer.header_score)
+            for rows in importer.side_by_side(sheet.rows)
         ]
 
 
@@ -184,7 +185,8 @@ def _understand(
     if columns is None:
         memory = _memory(holder.id)
         columns = [
-            importer.find_columns(table.rows, name=table.name, remembered=memory.get) for table in tables
+            importer.find_columns(table.rows, name=table.name, remembered=memory.get, hidden=table.hidden)
+            for table in tables
         ]
     read: list[ReadRow] = []
     for index, (table, each) in enumerate(zip(tables, columns, strict=True)):
@@ -571,7 +573,7 @@ def set_columns(
     changed = columns[sheet]
     if len(roles) != len(changed.roles) or not all(map(importer.is_role, roles)):
         raise Invalid("Форма повреждена. Обновите страницу.")
-    if used and not any(role in roles for role in (Role.TITLE, Role.CODE, Role.ISBN, Role.NUMBER)):
+    if used and not importer.names_books(roles):
         raise Invalid("Укажите хотя бы столбец с наименованием: без него книги не узнать.")
     columns[sheet] = replace(changed, roles=tuple(roles), used=used, confidence=1.0)
     if changed.digest and used:

@@ -29,6 +29,7 @@ from exchange.intake.models import Intake, IntakeRow
 from exchange.intake.rules import (
     INTAKE_STATE_NAMES,
     OF_GRADE,
+    OF_PART,
     OF_YEAR,
     OUTCOME_NAMES,
     ROLE_NAMES,
@@ -428,6 +429,8 @@ def _column(place: int, columns: Columns) -> Column:
             choices.append((each, _("экземпляры %(year)s года", year=each.removeprefix(OF_YEAR))))
         elif each.startswith(OF_GRADE):
             choices.append((each, _("экземпляры для %(grade)s класса", grade=each.removeprefix(OF_GRADE))))
+        elif each.startswith(OF_PART):
+            choices.append((each, _("экземпляры части %(part)s", part=each.removeprefix(OF_PART))))
     return Column(place, heading, columns.samples[place], role, choices)
 
 
