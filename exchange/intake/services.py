@@ -50,7 +50,7 @@ from exchange.stock.services import OPEN
 
 READ = "intake-read"
 REREAD = "intake-reread"
-PASTED = "вставлено из буфера"
+PASTED = "Вставленная таблица"
 PAGE = 50
 QUESTIONS = 25
 """Rows on a page of those that wait for an answer: each brings up to five books to choose from."""
@@ -831,17 +831,20 @@ def choose_part(row_id: int, part: int | None, *, by: User) -> int:
 def correct(
     row_id: int, *, copies: int | None, worn: int | None, year: int | None, by: User, clock: Clock
 ) -> None:
-    """Type the count, the worn copies and the year of a row anew."""
+    """Type the count, the worn copies and the year of a row anew.
+
+    ``copies`` may stay None where the row has no count yet: then only the year is written down.
+    """
     intake, row = row_of(row_id, by=by)
     intake = _in_review(intake.id, by=by)
     _check_names_a_book(row)
     _check_year(year, clock)
-    if copies is None or not 0 <= copies <= MOST_COPIES:
+    if (copies is None and row.copies is not None) or (copies is not None and not 0 <= copies <= MOST_COPIES):
         raise Invalid("Количество – от 0 до %(most)s.", field="copies", most=MOST_COPIES)
-    if worn is not None and worn > copies:
+    if worn is not None and copies is not None and worn > copies:
         raise Invalid("К списанию не может быть больше, чем всего.", field="worn")
     before = _as_dict(row)
-    remark = {name: value for name, value in row.remark.items() if name != "fault"}
+    remark = {name: value for name, value in row.remark.items() if name != "fault" or copies is None}
     changed = {**before, "copies": copies, "worn": worn, "year": year, "remark": remark}
     settled = _settled(changed, _parts([row.textbook_id]), intake.columns.get("year"))
     _store([_answered(before, copies=copies, worn=worn, year=year, **settled)])
