@@ -33,7 +33,6 @@ from exchange.intake.rules import (
     IntakeState,
     OnShelf,
     Outcome,
-    Role,
     Understood,
     Written,
 )
@@ -51,7 +50,7 @@ from exchange.stock.services import OPEN
 
 READ = "intake-read"
 REREAD = "intake-reread"
-PASTED = "вставлено из буфера"
+PASTED = "Вставленная таблица"
 PAGE = 50
 QUESTIONS = 25
 """Rows on a page of those that wait for an answer: each brings up to five books to choose from."""
@@ -140,20 +139,22 @@ def _failing(intake_id: int, run_id: int) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Table:
-    """A sheet: its name, its rows."""
+    """A sheet, or one of the tables side by side on it: its name, its rows."""
 
     name: str
     rows: Sequence[sheets.Row]
+    hidden: bool = False
 
 
 def _tables(path: Path, file: str, *, pasted: bool) -> list[Table]:
     if pasted:
         sheet = sheets.pasted(path.read_text("utf-8"), header=importer.header_score)
-        return [Table("", sheet.rows)]
+        return [Table("", rows) for rows in importer.side_by_side(sheet.rows)]
     with path.open("rb") as source:
         return [
-            Table(sheet.name or (sheet.above[-1] if sheet.above else ""), sheet.rows)
+            Table(sheet.name or (sheet.above[-1] if sheet.above else ""), rows, sheet.hidden)
             for sheet in sheets.read(source, file, header=importer.header_score)
+            for rows in importer.side_by_side(sheet.rows)
         ]
 
 
@@ -184,7 +185,8 @@ def _understand(
     if columns is None:
         memory = _memory(holder.id)
         columns = [
-            importer.find_columns(table.rows, name=table.name, remembered=memory.get) for table in tables
+            importer.find_columns(table.rows, name=table.name, remembered=memory.get, hidden=table.hidden)
+            for table in tables
         ]
     read: list[ReadRow] = []
     for index, (table, each) in enumerate(zip(tables, columns, strict=True)):
@@ -571,7 +573,7 @@ def set_columns(
     changed = columns[sheet]
     if len(roles) != len(changed.roles) or not all(map(importer.is_role, roles)):
         raise Invalid("Форма повреждена. Обновите страницу.")
-    if used and not any(role in roles for role in (Role.TITLE, Role.CODE, Role.ISBN, Role.NUMBER)):
+    if used and not importer.names_books(roles):
         raise Invalid("Укажите хотя бы столбец с наименованием: без него книги не узнать.")
     columns[sheet] = replace(changed, roles=tuple(roles), used=used, confidence=1.0)
     if changed.digest and used:
@@ -829,17 +831,20 @@ def choose_part(row_id: int, part: int | None, *, by: User) -> int:
 def correct(
     row_id: int, *, copies: int | None, worn: int | None, year: int | None, by: User, clock: Clock
 ) -> None:
-    """Type the count, the worn copies and the year of a row anew."""
+    """Type the count, the worn copies and the year of a row anew.
+
+    ``copies`` may stay None where the row has no count yet: then only the year is written down.
+    """
     intake, row = row_of(row_id, by=by)
     intake = _in_review(intake.id, by=by)
     _check_names_a_book(row)
     _check_year(year, clock)
-    if copies is None or not 0 <= copies <= MOST_COPIES:
+    if (copies is None and row.copies is not None) or (copies is not None and not 0 <= copies <= MOST_COPIES):
         raise Invalid("Количество – от 0 до %(most)s.", field="copies", most=MOST_COPIES)
-    if worn is not None and worn > copies:
+    if worn is not None and copies is not None and worn > copies:
         raise Invalid("К списанию не может быть больше, чем всего.", field="worn")
     before = _as_dict(row)
-    remark = {name: value for name, value in row.remark.items() if name != "fault"}
+    remark = {name: value for name, value in row.remark.items() if name != "fault" or copies is None}
     changed = {**before, "copies": copies, "worn": worn, "year": year, "remark": remark}
     settled = _settled(changed, _parts([row.textbook_id]), intake.columns.get("year"))
     _store([_answered(before, copies=copies, worn=worn, year=year, **settled)])

@@ -29,6 +29,7 @@ from exchange.intake.models import Intake, IntakeRow
 from exchange.intake.rules import (
     INTAKE_STATE_NAMES,
     OF_GRADE,
+    OF_PART,
     OF_YEAR,
     OUTCOME_NAMES,
     ROLE_NAMES,
@@ -279,7 +280,7 @@ def _shown_row(row: Any, intake: Intake, columns: Sequence[Columns], books: Mapp
         else "",
         asks_part=Question.PART in questions,
         asks_year=Question.YEAR in questions,
-        asks_count=row.copies is None and "fault" in remark,
+        asks_count=row.copies is None and "fault" in remark and row.textbook_id is not None,
         candidates=[
             Candidate(books[each["id"]], [_note(note) for note in each["difference"]])
             for each in row.candidates
@@ -372,6 +373,8 @@ def _review_page(intake: Intake, *, status: int = 200) -> Response:
         tone=TONES[intake.state],
         open=intake.state.in_review and access.allowed(by, Action.COUNT, intake.holder),
         applied=intake.state.applied,
+        undone=not (intake.state.applied or intake.state.in_review),
+        left=numbers[Outcome.TO_CONFIRM] + numbers[Outcome.ERROR],
         may_count=access.allowed(by, Action.COUNT, intake.holder),
         numbers=numbers,
         names=OUTCOME_NAMES,
@@ -428,6 +431,8 @@ def _column(place: int, columns: Columns) -> Column:
             choices.append((each, _("экземпляры %(year)s года", year=each.removeprefix(OF_YEAR))))
         elif each.startswith(OF_GRADE):
             choices.append((each, _("экземпляры для %(grade)s класса", grade=each.removeprefix(OF_GRADE))))
+        elif each.startswith(OF_PART):
+            choices.append((each, _("экземпляры части %(part)s", part=each.removeprefix(OF_PART))))
     return Column(place, heading, columns.samples[place], role, choices)
 
 
@@ -725,7 +730,7 @@ def undo(intake_id: int) -> Response:
 def discard(intake_id: int) -> Response:
     """Give an import up."""
     services.discard(intake_id, by=access.current())
-    return done(url_for("intake.index"), _("Файл отложен, полка не изменена."))
+    return done(url_for("intake.index"), _("Файл убран без записи, полка не изменилась."))
 
 
 @bp.post("/intake/<int:intake_id>/revive")
