@@ -2,6 +2,8 @@
 (function () {
   "use strict";
 
+  var CONTROLS = "button, select, textarea, input:not([type=hidden])";
+
   function focusOn(element) {
     var target = element.querySelector("#errors, [autofocus], [data-focus]") || element;
     if (!target.matches("a[href], button, input, select, textarea, [tabindex]")) {
@@ -43,12 +45,37 @@
     entered = null;
   });
 
+  // The row a question was answered in, and those below it: where the eyes and the thumb are.
+  var answered = null;
+  document.addEventListener("htmx:beforeRequest", function (event) {
+    var row = event.detail.elt.contains(document.activeElement) && document.activeElement.closest("tr[id]");
+    answered = null;
+    if (!row) { return; }
+    var rows = Array.prototype.slice.call(document.querySelectorAll("main tr[id]"));
+    var controls = Array.prototype.slice.call(row.querySelectorAll(CONTROLS));
+    answered = {
+      ids: rows.slice(rows.indexOf(row)).map(function (each) { return each.id; }),
+      place: controls.indexOf(document.activeElement)
+    };
+  });
+
+  // Answered row by row: the same row where it is still asked about, else the first that is left below it.
+  function rowAfter(answered, element) {
+    var rows = answered.ids.map(function (id) { return document.getElementById(id); });
+    return rows.filter(function (row) { return row && element.contains(row) && row.querySelector(CONTROLS); })[0];
+  }
+  function focusBelow(answered, row) {
+    var controls = row.querySelectorAll(CONTROLS);
+    (controls[answered.place] || controls[0]).focus();
+  }
+
   // After a swap that took the focused control away, the focus goes to what replaced it, not to the page.
   document.addEventListener("htmx:afterSettle", function (event) {
     if (event.detail.elt && (event.detail.elt.id === "notices" || event.detail.elt.id === "waiting-count")) { return; }
     if (event.detail.elt && event.detail.elt.matches("[data-counted]")) { afterCount(event.detail.elt); }
     if (document.activeElement === document.body && event.detail.elt && event.detail.elt.isConnected) {
-      focusOn(event.detail.elt);
+      var row = answered && !event.detail.elt.querySelector("#errors") && rowAfter(answered, event.detail.elt);
+      if (row) { focusBelow(answered, row); } else { focusOn(event.detail.elt); }
     }
   });
 

@@ -230,11 +230,10 @@ def accept() -> Response:
     by = access.current()
     school = _school(request.args.get("school", type=number))
     year = _chosen_year()
-    line = request.form.get("line")
     added = services.accept_proposals(
         school=school,
         school_year=year.start,
-        keys=[line] if line else None,
+        keys=None if "all" in request.form else request.form.getlist("line"),
         seen=seen_version(),
         by=by,
         clock=clock(),

@@ -67,6 +67,7 @@ def index() -> Response:
     )
     if whole:
         return export(request.args["format"], _("Акты на списание"), ACT_COLUMNS, _exported_acts(rows))
+    counts_at = access.acting_for(by, Action.COUNT)
     return page(
         "disposals/index.html",
         "list",
@@ -77,7 +78,8 @@ def index() -> Response:
         states=ACT_STATE_NAMES,
         state=state,
         holders=access.acting_for(by, Action.SEE_SHELF),
-        counts_at=access.acting_for(by, Action.COUNT),
+        counts_at=counts_at,
+        begun=len(counts_at) == 1 and services.draft_of(counts_at[0]) is not None,
         filtered=any(request.args.get(name) for name in ("q", "state", "school")),
         rules=rules,
     )

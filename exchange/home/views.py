@@ -70,7 +70,7 @@ NAVIGATION: Sequence[tuple[str, Sequence[Link]]] = (
         "Учебный год",
         (
             Link("provision.index", "Обеспеченность", Action.SEE_SHELF),
-            Link("provision.proposals", "Что запросить и предложить", Action.POST_REQUEST),
+            Link("provision.proposals", "Запросить и предложить", Action.POST_REQUEST),
             Link("classes.index", "Классы", Action.SEE_SHELF),
             Link("approved.index", "Перечень учебников", Action.SEE_SHELF),
         ),

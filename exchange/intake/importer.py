@@ -13,12 +13,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from itertools import pairwise
+from itertools import islice, pairwise
 
 from rapidfuzz import fuzz, process
 
 from exchange.catalog.importer import clean_publishers
 from exchange.catalog.rules import fold
+from exchange.errors import Invalid
 from exchange.intake.rules import (
     FIRST_YEAR,
     OF_GRADE,
@@ -122,7 +123,12 @@ NEGATIVE = "Строка %(row)s, столбец %(column)s: количеств�
 FRACTION = "Строка %(row)s, столбец %(column)s: экземпляров бывает целое число, а здесь «%(text)s»."
 TOO_MANY = "Строка %(row)s, столбец %(column)s: «%(text)s» – слишком много для одной книги."
 WORN_MORE = "Строка %(row)s: к списанию %(worn)s экз., а всего %(copies)s."
+TOO_MANY_COUNTS = (
+    "В таблице слишком много чисел: больше %(most)s строк с количеством. Разделите её на несколько файлов."
+)
 MOST = 99_999
+MOST_ROWS = 60_000
+"""Rows of all sheets of a file, each counted as often as it has counts of a year or class."""
 SAMPLES = 3
 _LONGEST = 500
 """Letters of a cell that are read; nobody writes a longer title."""
@@ -214,6 +220,7 @@ _HEADINGS: tuple[tuple[re.Pattern[str], str, int], ...] = tuple(
             2,
         ),
         (r"заказ\w*.*(кол|экз|шт)|(кол|экз)\w*.*заказ|заказано", _ORDERED, 1),
+        (r"излиш|избыт|разниц|баланс", _KNOWN, 1),
         (
             r"потребн|недоста|не ?хват|требуется|необходим|дефицит|нужно|надо\b|заказ\b|закуп|докупить"
             r"|приобре|заявк",
@@ -224,7 +231,7 @@ _HEADINGS: tuple[tuple[re.Pattern[str], str, int], ...] = tuple(
         (r"коэф|обеспеч|%|процент|^к$", RATIO, 2),
         (r"isbn|штрих.?код", Role.ISBN, 3),
         (r"поступ\w*.*(кол|экз|шт)|(кол|экз)\w*.*поступ|^поступило$|^получено$", _ORDERED, 1),
-        (r"излиш|выставлен|обещан|чуж|отдано|в пути|комплектов|непарн|поступ|получен|выбы", _KNOWN, 1),
+        (r"выставлен|обещан|чуж|отдано|в пути|комплектов|непарн|поступ|получен|выбы", _KNOWN, 1),
         (r"состояни", _KNOWN, 1),
         (r"фпу|\bфп\b|федеральн\w* переч|порядковый номер учебника|в перечне", Role.NUMBER, 3),
         (r"учебн\w* год", _KNOWN, 1),
@@ -1041,9 +1048,15 @@ class _Place:
         return False
 
 
-def read_rows(rows: Sequence[Row], columns: Columns, *, sheet: int) -> list[ReadRow]:
-    """Read the rows of a sheet: each is in the result, with all its cells, at least once."""
-    return list(_Reading(columns, sheet).read(texts_of(rows)))
+def read_rows(rows: Sequence[Row], columns: Columns, *, sheet: int, most: int = MOST_ROWS) -> list[ReadRow]:
+    """Read the rows of a sheet: each is in the result, with all its cells, at least once.
+
+    A row may have many counts: raises ``Invalid`` as soon as there are more than ``most`` in all.
+    """
+    read = list(islice(_Reading(columns, sheet).read(texts_of(rows)), most + 1))
+    if len(read) > most:
+        raise Invalid(TOO_MANY_COUNTS, most=MOST_ROWS)
+    return read
 
 
 class _Reading:

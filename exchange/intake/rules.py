@@ -49,7 +49,7 @@ INTAKE_STATE_NAMES = {
     IntakeState.REVIEW: "на сверке",
     IntakeState.APPLIED: "записан на полку",
     IntakeState.UNDONE: "отменён",
-    IntakeState.DISCARDED: "отложен",
+    IntakeState.DISCARDED: "не понадобился",
     IntakeState.FAILED: "не прочитан",
 }
 

@@ -50,7 +50,7 @@ from exchange.stock.services import OPEN
 
 READ = "intake-read"
 REREAD = "intake-reread"
-PASTED = "вставлено из буфера"
+PASTED = "Вставленная таблица"
 PAGE = 50
 QUESTIONS = 25
 """Rows on a page of those that wait for an answer: each brings up to five books to choose from."""
@@ -102,11 +102,20 @@ def upload_path(folder: Path, run_id: int) -> Path:
     return folder / f"intake-{run_id}"
 
 
+def clear_uploads(folder: Path, *, clock: Clock) -> None:
+    """Remove the content of files whose reading died with the server: nobody will read it any more."""
+    kept = {int(number): path for path in folder.glob("intake-*") if (number := path.name[7:]).isdecimal()}
+    found = db.session.scalars(sa.select(runs.Run).where(runs.Run.id.in_(kept))) if kept else ()
+    for run in found:
+        if not run.is_live or runs.lost(run, clock=clock):
+            kept[run.id].unlink(missing_ok=True)
+
+
 def read_upload(run: runs.Run, progress: Progress, *, folder: Path, clock: Clock) -> dict[str, Any]:
     """Read a file, understand its rows and keep them: the work of a run."""
     path, given = upload_path(folder, run.id), dict(run.input)
     intake_id: int = given["intake"]
-    with _failing(intake_id):
+    with _failing(intake_id, run.id):
         progress(0, 0)
         if not path.exists():
             raise WrongMoment("Загруженного файла больше нет. Выберите его заново.")
@@ -114,17 +123,17 @@ def read_upload(run: runs.Run, progress: Progress, *, folder: Path, clock: Clock
             tables = _tables(path, given["file"], pasted=given["pasted"])
         finally:
             path.unlink(missing_ok=True)
-        return _understand(intake_id, tables, None, progress, clock=clock)
+        return _understand(intake_id, run.id, tables, None, progress, clock=clock)
 
 
 @contextmanager
-def _failing(intake_id: int) -> Iterator[None]:
+def _failing(intake_id: int, run_id: int) -> Iterator[None]:
     """Let the import fail with the run that reads it."""
     try:
         yield
     except Exception as error:
         db.session.rollback()
-        in_unit(partial(_fail, intake_id, error))
+        in_unit(partial(_fail, intake_id, run_id, error))
         raise
 
 
@@ -149,9 +158,9 @@ def _tables(path: Path, file: str, *, pasted: bool) -> list[Table]:
         ]
 
 
-def _fail(intake_id: int, error: Exception) -> None:
+def _fail(intake_id: int, run_id: int, error: Exception) -> None:
     intake = _locked(intake_id)
-    if intake.state is not IntakeState.READING:
+    if not _is_read_by(intake, run_id):
         return
     message = error.message if isinstance(error, Invalid | WrongMoment) else runs.BROKEN
     parameters = error.parameters if isinstance(error, Invalid | WrongMoment) else {}
@@ -162,6 +171,7 @@ def _fail(intake_id: int, error: Exception) -> None:
 
 def _understand(
     intake_id: int,
+    run_id: int,
     tables: Sequence[Table],
     columns: Sequence[Columns] | None,
     progress: Progress,
@@ -178,11 +188,9 @@ def _understand(
             importer.find_columns(table.rows, name=table.name, remembered=memory.get, hidden=table.hidden)
             for table in tables
         ]
-    read = [
-        row
-        for index, (table, each) in enumerate(zip(tables, columns, strict=True))
-        for row in importer.read_rows(table.rows, each, sheet=index)
-    ]
+    read: list[ReadRow] = []
+    for index, (table, each) in enumerate(zip(tables, columns, strict=True)):
+        read += importer.read_rows(table.rows, each, sheet=index, most=importer.MOST_ROWS - len(read))
     kept = _decided(intake_id)
     reader = _Reader(holder, today=clock.today(holder.district.timezone), default_year=year)
     db.session.rollback()
@@ -196,7 +204,8 @@ def _understand(
 
     def store() -> None:
         found = _locked(intake_id)
-        if found.state is not IntakeState.READING:
+        # A reading that was taken for dead may still come to its end.
+        if not _is_read_by(found, run_id):
             raise WrongMoment(CHANGED_MEANWHILE)
         db.session.execute(
             sa.delete(IntakeRow).where(IntakeRow.intake_id == intake_id, IntakeRow.by_hand.is_(False))
@@ -209,6 +218,10 @@ def _understand(
 
     in_unit(store)
     return {"rows": len(read), "intake": intake_id}
+
+
+def _is_read_by(intake: Intake, run_id: int) -> bool:
+    return intake.state is IntakeState.READING and intake.run_id == run_id
 
 
 def _chunks(rows: Iterable[dict[str, Any]], size: int) -> Iterable[list[dict[str, Any]]]:
@@ -603,16 +616,16 @@ def reread(run: runs.Run, progress: Progress, *, clock: Clock) -> dict[str, Any]
             if not rows[row.sheet] or rows[row.sheet][-1][0] != row.row:
                 rows[row.sheet].append((row.row, list(row.cells)))
         tables = [Table(each.name, kept) for each, kept in zip(columns, rows, strict=True)]
-        return _understand(intake_id, tables, columns, progress, clock=clock)
+        return _understand(intake_id, run.id, tables, columns, progress, clock=clock)
     except Exception:
         db.session.rollback()
-        in_unit(lambda: _back_to_review(intake_id))
+        in_unit(lambda: _back_to_review(intake_id, run.id))
         raise
 
 
-def _back_to_review(intake_id: int) -> None:
+def _back_to_review(intake_id: int, run_id: int) -> None:
     intake = _locked(intake_id)
-    if intake.state is IntakeState.READING:
+    if _is_read_by(intake, run_id):
         intake.state = IntakeState.REVIEW
         db.session.flush()
 
@@ -818,17 +831,20 @@ def choose_part(row_id: int, part: int | None, *, by: User) -> int:
 def correct(
     row_id: int, *, copies: int | None, worn: int | None, year: int | None, by: User, clock: Clock
 ) -> None:
-    """Type the count, the worn copies and the year of a row anew."""
+    """Type the count, the worn copies and the year of a row anew.
+
+    ``copies`` may stay None where the row has no count yet: then only the year is written down.
+    """
     intake, row = row_of(row_id, by=by)
     intake = _in_review(intake.id, by=by)
     _check_names_a_book(row)
     _check_year(year, clock)
-    if copies is None or not 0 <= copies <= MOST_COPIES:
+    if (copies is None and row.copies is not None) or (copies is not None and not 0 <= copies <= MOST_COPIES):
         raise Invalid("Количество – от 0 до %(most)s.", field="copies", most=MOST_COPIES)
-    if worn is not None and worn > copies:
+    if worn is not None and copies is not None and worn > copies:
         raise Invalid("К списанию не может быть больше, чем всего.", field="worn")
     before = _as_dict(row)
-    remark = {name: value for name, value in row.remark.items() if name != "fault"}
+    remark = {name: value for name, value in row.remark.items() if name != "fault" or copies is None}
     changed = {**before, "copies": copies, "worn": worn, "year": year, "remark": remark}
     settled = _settled(changed, _parts([row.textbook_id]), intake.columns.get("year"))
     _store([_answered(before, copies=copies, worn=worn, year=year, **settled)])
@@ -846,11 +862,12 @@ def take_back(row_id: int, *, by: User) -> int:
         return 0
     named = bool(row.remark.get("named"))
     same = sa.and_(IntakeRow.group_key == row.group_key, IntakeRow.by_hand.is_(True))
+    alone = IntakeRow.id == row.id
     rows = [
         each
         for each in db.session.execute(
             sa.select(*_ROW).where(
-                IntakeRow.intake_id == intake.id, same if named else IntakeRow.id == row.id
+                IntakeRow.intake_id == intake.id, same if named and row.group_key else alone
             )
         )
         if bool(each.remark.get("named")) == named

@@ -46,7 +46,7 @@ from exchange.schools.views import clock, settings
 from exchange.web.export import export
 from exchange.web.forms import CopiesField, Filled, Form, asked_number, seen_version
 from exchange.web.pages import done, page, wants_fragment
-from exchange.web.unit import outside_unit
+from exchange.web.unit import first_answer, keep_answer, outside_unit
 
 bp = Blueprint("intake", __name__)
 
@@ -162,11 +162,14 @@ def bring() -> Response:
         return _index_page(form, status=422)
     folder = _folder(settings())
     folder.mkdir(parents=True, exist_ok=True)
+    services.clear_uploads(folder, clock=clock())
     handle, waiting = tempfile.mkstemp(dir=folder)
     os.close(handle)
     holder_id = holder.id
 
-    def enter() -> tuple[int, int]:
+    def enter() -> tuple[Response, int | None]:
+        if (first := first_answer()) is not None:
+            return first, None
         intake = services.start(
             holder=db.session.get_one(Holder, holder_id),
             file=(upload.filename or _("таблица")) if upload else services.PASTED,
@@ -174,19 +177,23 @@ def bring() -> Response:
             by=access.current(),
             clock=clock(),
         )
-        return intake.id, intake.run_id or 0
+        answer = done(url_for("intake.show", intake_id=intake.id))
+        keep_answer(answer)
+        return answer, intake.run_id
 
     try:
         if upload:
             upload.save(waiting)
         else:
             Path(waiting).write_text(text, "utf-8")
-        intake_id, run_id = in_unit(enter)
-        os.replace(waiting, services.upload_path(folder, run_id))
+        answer, run_id = in_unit(enter)
+        if run_id is not None:
+            os.replace(waiting, services.upload_path(folder, run_id))
     finally:
         Path(waiting).unlink(missing_ok=True)
-    runs.submit(run_id)
-    return done(url_for("intake.show", intake_id=intake_id))
+    if run_id is not None:
+        runs.submit(run_id)
+    return answer
 
 
 # --- reviewing ---
@@ -273,7 +280,7 @@ def _shown_row(row: Any, intake: Intake, columns: Sequence[Columns], books: Mapp
         else "",
         asks_part=Question.PART in questions,
         asks_year=Question.YEAR in questions,
-        asks_count=row.copies is None and "fault" in remark,
+        asks_count=row.copies is None and "fault" in remark and row.textbook_id is not None,
         candidates=[
             Candidate(books[each["id"]], [_note(note) for note in each["difference"]])
             for each in row.candidates
@@ -366,6 +373,8 @@ def _review_page(intake: Intake, *, status: int = 200) -> Response:
         tone=TONES[intake.state],
         open=intake.state.in_review and access.allowed(by, Action.COUNT, intake.holder),
         applied=intake.state.applied,
+        undone=not (intake.state.applied or intake.state.in_review),
+        left=numbers[Outcome.TO_CONFIRM] + numbers[Outcome.ERROR],
         may_count=access.allowed(by, Action.COUNT, intake.holder),
         numbers=numbers,
         names=OUTCOME_NAMES,
@@ -435,9 +444,11 @@ COLUMNS = (
 
 def _exported(intake: Intake, format_: str) -> Response:
     numbers = services.tallies(intake)
-    rows = _shown(services.rows_of(intake, _chosen_outcome(numbers)), intake)
+    # Read once: between two readings somebody may answer a row.
+    found = services.rows_of(intake, _chosen_outcome(numbers))
+    rows = _shown(found, intake)
     sheets = services.columns_of(intake)
-    places = {row.id: row for row in services.rows_of(intake, _chosen_outcome(numbers))}
+    places = {row.id: row for row in found}
     return export(
         format_,
         _("сверка файла"),
@@ -719,7 +730,7 @@ def undo(intake_id: int) -> Response:
 def discard(intake_id: int) -> Response:
     """Give an import up."""
     services.discard(intake_id, by=access.current())
-    return done(url_for("intake.index"), _("Файл отложен, полка не изменена."))
+    return done(url_for("intake.index"), _("Файл убран без записи, полка не изменилась."))
 
 
 @bp.post("/intake/<int:intake_id>/revive")

@@ -33,7 +33,7 @@ from exchange.intake.importer import (
     texts_of,
 )
 from exchange.intake.rules import Role
-from exchange.regions.rules import Holding, Report
+from exchange.regions.rules import Holding, Report, with_grades
 from exchange.sheets import Value, number_of
 
 HEADER_WITHIN = 30
@@ -170,7 +170,7 @@ def _read(table: _Table, *, file: str, several: bool) -> Report:
         context["school" if _SCHOOL.search(fold(table.name)) else "district"] = table.name
     percent = _in_per_cent(body, figures)
     after_heading = False
-    for number, cells in body:
+    for index, (number, cells) in enumerate(body):
         texts = [(column, _text(cell)) for column, cell in enumerate(cells) if _words(cell)]
         numbers = {role: _number(cells, column) for role, column in figures.items()}
         if percent and (ratio := numbers.get("ratio")) is not None:
@@ -187,7 +187,8 @@ def _read(table: _Table, *, file: str, several: bool) -> Report:
             totals += 1
         elif len(names) == 1 and (not known or _is_place(names[0])):
             # A place or a publisher with figures of its own: the heading of a group that sums it up.
-            _note_heading(names[0], context, after_heading)
+            before_heading = index + 1 < len(body) and _is_single_text(body[index + 1][1])
+            _note_heading(names[0], context, after_heading, before_heading)
             headings += 1
             after_heading = True
             continue
@@ -201,7 +202,7 @@ def _read(table: _Table, *, file: str, several: bool) -> Report:
             left_aside.append(number)
         after_heading = False
     day, region = _day_and_region(above)
-    return Report(file, day, region, tuple(found), headings, totals, tuple(left_aside))
+    return Report(file, day, region, with_grades(found), headings, totals, tuple(left_aside))
 
 
 def _note_title(above: Iterable[Value], context: dict[str, str]) -> None:
@@ -292,8 +293,17 @@ def _shift(body: Sequence[sheets.Row], columns: Mapping[str, int]) -> int:
     return best if 2 * agreeing(best) >= there(best) else 0
 
 
-def _note_heading(text: str, context: dict[str, str], after_heading: bool) -> None:
-    """Take a heading into account: a district closes the school and the publisher, a school the publisher."""
+def _is_single_text(cells: Sequence[Value]) -> bool:
+    filled = [cell for cell in cells if cell not in (None, "")]
+    return len(filled) == 1 and _words(filled[0])
+
+
+def _note_heading(text: str, context: dict[str, str], after_heading: bool, before_heading: bool) -> None:
+    """Take a heading into account: a district closes the school and the publisher, a school the publisher.
+
+    A heading above another one («Чита», «Дрофа») that nothing else is known of is of a place; the last one,
+    right above the titles, is of their publisher.
+    """
     text = _plain_heading(text)
     folded = fold(text)
     inner = dict.fromkeys(("publisher", "subject", "grades"), "")
@@ -310,6 +320,8 @@ def _note_heading(text: str, context: dict[str, str], after_heading: bool) -> No
         context["subject"] = text
     elif found := _GRADE.fullmatch(folded):
         context["grades"] = "-".join(filter(None, found.groups()))
+    elif before_heading and not _is_publisher(text):
+        context.update(inner, district=text, school="")
     else:
         context["publisher"] = text
 

@@ -62,7 +62,7 @@ def test_from_the_file_to_the_shelf_and_back(people: People, tmp_path: Path, jav
     expect(page.locator("table.grid tbody tr").filter(has_text="Геометрия")).to_contain_text("31")
     page.get_by_role("button", name="Записать на полку").click()
     told(page, "Файл записан на полку")
-    expect(page.get_by_role("link", name="Чего не хватает и что лишнее")).to_be_visible()
+    expect(page.get_by_role("link", name="Что запросить и что предложить")).to_be_visible()
     address = page.url
     geometry = on_shelf(page, "Геометрия", 2023)
     expect(geometry).to_have_value("31")

@@ -14,7 +14,15 @@ from openpyxl import Workbook
 from exchange import sheets
 from exchange.errors import Invalid
 from exchange.regions.importer import read_report
-from exchange.regions.rules import Holding, Report, place_of, sums_of
+from exchange.regions.rules import (
+    Holding,
+    Report,
+    grades_by_pupils,
+    grades_in,
+    place_of,
+    sums_of,
+    with_grades,
+)
 from tests.house.source import ROOT
 
 FORMS = ROOT.parent / "shared" / "forms"
@@ -167,6 +175,14 @@ REPORTS: dict[str, tuple[list[list[object]], list[Place]]] = {
         ],
         [("Акшинский округ", "", 30, 40), ("Акшинский округ", "", 40, 40), ("Могочинский округ", "", 50, 40)],
     ),
+    "a balance of either sign is no need": (
+        [
+            ["Район", "Учебник", "Всего учебников", "Учеников", "Излишек/недостаток", "Цена, руб."],
+            ["Чернышевский МО", "Химия. 8 класс", 33, 40, -7, 450],
+            ["Шилкинский МО", "Химия. 8 класс", 50, 40, 10, 450],
+        ],
+        [("Чернышевский МО", "", 33, 40), ("Шилкинский МО", "", 50, 40)],
+    ),
     "no title column, the district above": (
         [
             ["Карымский район"],
@@ -266,3 +282,76 @@ def test_the_real_reports_sum_up_to_what_they_state(name: str) -> None:
     )
     # Its last rows count the electronic books too.
     assert sum(each.stated_need or 0 for each in report.holdings) == stated
+
+
+@pytest.mark.parametrize(
+    ("text", "grades"),
+    [
+        ("Математика. 6 класс", "6"), ("Геометрия 7-9 классы", "7-9"), ("География 6кл.", "6"),
+        ("Физика, 10–11 кл", "10-11"), ("Букварь. В 2 ч.", ""), ("История 1800-1900", ""), ("12 класс", ""),
+        ("Немецкий язык. 5-й класс", "5"), ("Классика 5", ""),
+    ],
+)  # fmt: skip
+def test_the_class_in_a_title(text: str, grades: str) -> None:
+    assert grades_in(text) == grades
+
+
+def titles(*rows: tuple[str, int], district: str = "Район") -> list[Holding]:
+    return [
+        Holding(number, district, "", "", title, "", "", "", 1, pupils, 0, None, None)
+        for number, (title, pupils) in enumerate(rows, start=1)
+    ]
+
+
+def test_a_number_of_pupils_stands_for_a_class() -> None:
+    stated = [("А. 5 класс", 60), ("Б. 5 класс", 60), ("В. 6 класс", 70), ("Г. 6 класс", 70)]
+    told = with_grades(titles(*stated, ("Химия", 60), ("Музыка", 130), ("Труд", 61)))
+    assert [(each.grades, each.inferred) for each in told] == [
+        *[("", False)] * 4, ("5", True), ("5-6", True), ("", False),
+    ]  # fmt: skip
+
+
+def test_one_title_or_two_classes_of_a_size_tell_nothing() -> None:
+    assert grades_by_pupils(titles(("А. 5 класс", 60))) == {("Район", ""): {}}
+    at_odds = titles(("А. 5 класс", 60), ("Б. 5 класс", 60), ("В. 6 класс", 60), ("Г. 6 класс", 60))
+    assert grades_by_pupils(at_odds) == {("Район", ""): {}}
+    other = titles(("А. 5 класс", 60), ("Б. 5 класс", 60)) + titles(("Химия", 60), district="Другой")
+    assert not with_grades(other)[2].inferred
+
+
+@pytest.mark.parametrize("name", ["regional_provision_report.xlsx", "regional_provision_report_small.xlsx"])
+def test_titles_that_state_their_class_are_told_it_by_the_others(name: str) -> None:
+    if not (FORMS / name).exists():
+        pytest.skip("the workbooks of ../shared are not there")
+    with (FORMS / name).open("rb") as source:
+        known = [each for each in read_report(source, name).holdings if not each.inferred]
+    right = wrong = 0
+    for each in known[::5]:
+        grades = grades_in(each.title)
+        told = grades_by_pupils(other for other in known if other is not each)
+        guess = told.get((each.district, each.school), {}).get(each.pupils)
+        if grades and guess:
+            right, wrong = right + (guess == grades), wrong + (guess != grades)
+    assert right > 3
+    assert wrong <= 0.05 * right
+
+
+def test_a_heading_above_a_heading_is_a_place() -> None:
+    row: list[object] = [None] * 7
+    report = report_of(
+        HEADER,
+        ["Чита"],
+        ["Дрофа"],
+        ["Физика. 7 класс", *row, *figures(9, 31)],
+        ["Мнемозина"],
+        ["Алгебра. 8 класс", *row, *figures(9, 31)],
+        ["Борзя"],
+        ["МБОУ «СОШ № 1»"],
+        ["Дрофа"],
+        ["Физика. 7 класс", *row, *figures(9, 31)],
+    )
+    assert [(each.district, each.school, each.publisher) for each in report.holdings] == [
+        ("Чита", "", "Дрофа"),
+        ("Чита", "", "Мнемозина"),
+        ("Борзя", "МБОУ «СОШ № 1»", "Дрофа"),
+    ]

@@ -11,9 +11,12 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from exchange.catalog.models import Textbook
-from exchange.db import db
+from exchange.clock import FrozenClock
+from exchange.db import db, unit_of_work
+from exchange.intake import services
 from exchange.intake.models import Intake, IntakeRow
 from exchange.intake.rules import IntakeState, Outcome
+from exchange.web.unit import Portal
 from tests import counting
 from tests.conftest import SignIn
 from tests.factories import World
@@ -71,7 +74,7 @@ def test_a_file_is_read_reviewed_and_written(
     shown = librarian.get(f"/intake/{intake.id}")
     assert shown.status_code == 200
     assert "Что понято из столбцов" in shown.text
-    assert "подтвердите 3" in shown.text
+    assert "Подтвердите 3" in shown.text
     summary = librarian.get(f"/intake/{intake.id}/summary")
     assert "ждут ответа и записаны не будут" in summary.text
     answer = librarian.post(f"/intake/{intake.id}/apply", data={"_version": str(intake.version)})
@@ -203,7 +206,7 @@ def test_a_pasted_table_is_read(world: World, books: dict[str, Textbook], librar
     text = "Автор\tНаименование\tКласс\tГод\tКоличество\nПерышкин И.М.\tФизика\t7\t2023\t25\n"
     answer = librarian.post("/intake/bring", data={"text": text})
     assert answer.status_code == 303
-    assert "распознано 1" in librarian.get(answer.headers["Location"]).text
+    assert "Распознано 1" in librarian.get(answer.headers["Location"]).text
 
 
 @pytest.mark.parametrize(
@@ -246,7 +249,7 @@ def test_the_wrong_moment_is_said(world: World, books: dict[str, Textbook], libr
     row = row_with(intake, Outcome.TO_CONFIRM)
     late = librarian.post(f"/intake/{intake.id}/rows/{row.id}/answer", data={"answer": "skip"})
     assert late.status_code == 409
-    assert "отложен" in late.text
+    assert "не понадобился" in late.text
 
 
 def test_the_methodist_brings_a_table_of_the_fund(
@@ -271,3 +274,33 @@ def test_the_list_of_imports(world: World, books: dict[str, Textbook], librarian
     page = librarian.get("/intake")
     assert "на сверке" in page.text
     assert "фонд.xlsx" in page.text
+
+
+def test_a_file_sent_twice_by_one_form_is_one_import(
+    world: World, books: dict[str, Textbook], librarian: FlaskClient
+) -> None:
+    """Without JavaScript a second press of the button sends the form again."""
+    first, second = (bring(librarian, _key="one-form") for _ in range(2))
+    assert (first.status_code, second.status_code) == (303, 303)
+    assert first.location == second.location
+    db.session.rollback()
+    assert db.session.scalar(sa.select(sa.func.count()).select_from(Intake)) == 1
+    assert bring(librarian, _key="another").location != first.location
+
+
+def test_the_content_of_a_reading_that_died_does_not_stay_on_the_disk(
+    app: Portal, world: World, clock: FrozenClock, books: dict[str, Textbook], librarian: FlaskClient
+) -> None:
+    folder = app.extensions["settings"].instance / "uploads"
+    with unit_of_work():
+        dead = services.start(holder=world.donor_school, file="фонд.xlsx", by=world.donor, clock=clock)
+        dead_id, run_id = dead.id, dead.run_id
+    folder.mkdir(exist_ok=True)
+    path = services.upload_path(folder, run_id)
+    path.write_bytes(TABLE)
+    brought(librarian)
+    assert path.exists()
+    clock.advance(hours=1)
+    assert librarian.post(f"/intake/{dead_id}/revive").status_code == 303
+    brought(librarian)
+    assert list(folder.iterdir()) == []
