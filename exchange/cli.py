@@ -125,22 +125,28 @@ def region(
         password_hash = schools.hash_password(asked)
         printed = max((report.day for report in reports if report.day), default=clock().now().date()).year
         made = in_unit(
-            lambda: (
-                regions.load(
-                    found.stocks,
-                    name=name,
-                    login=login,
-                    password_hash=password_hash,
-                    timezone=timezone,
-                    printed=printed,
-                    source=f"сводный отчёт: {', '.join(report.file for report in reports)}"[:500],
-                    clock=clock(),
-                ).name
+            lambda: regions.load(
+                found.stocks,
+                name=name,
+                login=login,
+                password_hash=password_hash,
+                timezone=timezone,
+                printed=printed,
+                source=f"сводный отчёт: {', '.join(report.file for report in reports)}"[:500],
+                posting_days=settings().posting_days,
+                clock=clock(),
             )
         )
     except DomainError as error:
         raise click.ClickException(str(error)) from None
-    click.echo(f"Готово: {made}. Год издания в отчётах не указан, записан {printed}. Войдите как «{login}».")
+    click.echo(
+        f"На доске излишков {made.offers}, заявок {made.requests}; не размещено, потому что пользоваться "
+        f"учебником уже нельзя: {made.refused}."
+    )
+    click.echo(
+        f"Готово: {name}. Год издания в отчётах не указан, записан {printed}. Войдите как «{login}» "
+        f"(методист) или «{login}-1» (первая школа)."
+    )
 
 
 def _tell_report(report: Report) -> None:
@@ -154,7 +160,7 @@ def _tell_report(report: Report) -> None:
         f"{report.headings}, итогов {report.totals}, не понято {len(report.left_aside)}"
     )
     if disagree:
-        click.echo(f"  «К» не сходится с числами в строках: {disagree}")
+        click.echo(f"  «К» или потребность не сходится с другими числами в строках: {disagree}")
     click.echo(
         f"  в наличии {sums.stock}, учащихся {sums.pupils}, не хватает {sums.missing}, лишних {sums.surplus}"
     )
@@ -163,7 +169,10 @@ def _tell_report(report: Report) -> None:
 
 
 def _tell_recognised(found: regions.Recognised) -> None:
-    click.echo(f"Распознано строк: {found.sure}; осталось вопросов: {len(found.unclear)}. Например:")
+    click.echo(
+        f"Распознано строк: {found.sure} (у {found.by_pupils} класс назвало число учащихся); осталось "
+        f"вопросов: {len(found.unclear)}. Например:"
+    )
     for holding in found.unclear[:5]:
         click.echo(f"  {holding.title}")
 

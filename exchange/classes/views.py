@@ -33,6 +33,8 @@ bp = Blueprint("classes", __name__)
 
 _SLOT = re.compile(r"(?:letter|pupils)-([0-9]{1,2})-([0-9]{1,2})")
 _SPLIT, _JOIN = "split", "join"
+SHOWN_PROBLEMS = 20
+"""Cells that could not be read, of those a table has: the whole list of a wrong file helps nobody."""
 MOVED = "moved"
 READ = "read"
 
@@ -324,7 +326,8 @@ def _shown(
         totals=totals,
         levels=rules.by_level(totals),
         filled=filled,
-        problems=problems,
+        problems=problems[:SHOWN_PROBLEMS],
+        unread=len(problems),
         source=source or TableForm(formdata=None),
         year=year,
         years=_years(_this_year()),

@@ -26,7 +26,6 @@ from exchange.db import db, insert_if_absent
 from exchange.disposals import services as disposals
 from exchange.errors import DomainError, Invalid, NotFound, Refusals, Stale, WrongMoment
 from exchange.ledger.models import Balance
-from exchange.ledger.rules import WriteOffReason
 from exchange.schools import access
 from exchange.schools.models import District, Holder, User
 from exchange.schools.rules import Action, HolderKind
@@ -562,6 +561,8 @@ def confirm(sheet_id: int, *, seen: int | None, by: User, clock: Clock) -> Count
     copies; ``Stale`` when somebody has counted since the page was shown.
     """
     sheet = _counting(sheet_id, by=by, alone=True)
+    # In the order of posting an act, which waits for the act before it waits for the copies.
+    disposals.hold_draft(sheet.holder)
     _lock_shelf(sheet)
     rows = lines(sheet)
     if seen is not None and seen != stamp(sheet, rows):
@@ -598,7 +599,10 @@ def confirm(sheet_id: int, *, seen: int | None, by: User, clock: Clock) -> Count
     stock.note_counted(
         holder=sheet.holder, edition_ids=[row.edition_id for row in counted], by=by, clock=clock
     )
-    sheet.act_id = _to_act(sheet, lost, by=by, clock=clock)
+    act = disposals.set_lost(
+        sheet.holder, lost, counted=[row.edition_id for row in counted], by=by, clock=clock
+    )
+    sheet.act_id = act.id if act is not None else None
     sheet.movement_id = movement.id if movement is not None else None
     sheet.skipped = len(rows) - len(counted)
     sheet.state = SheetState.CONFIRMED
@@ -633,19 +637,6 @@ def _lock_shelf(sheet: CountSheet) -> None:
         .order_by(Balance.id)
         .with_for_update()
     ).all()
-
-
-def _to_act(sheet: CountSheet, lost: Mapping[int, int], *, by: User, clock: Clock) -> int | None:
-    """Put lost copies into the draft act, but for those that a draft writes off as lost already."""
-    if not lost:
-        return None
-    act = disposals.draft_for(sheet.holder, by=by, clock=clock)
-    there = disposals.lost_in_draft(sheet.holder, lost)
-    for edition_id, copies in sorted(lost.items()):
-        left = copies - there.get(edition_id, 0)
-        if left > 0:
-            disposals.add_line(act.id, edition_id, WriteOffReason.LOST, left, by=by, clock=clock)
-    return act.id
 
 
 def reopen(sheet_id: int, *, seen: int | None, by: User, clock: Clock) -> CountSheet:

@@ -109,6 +109,76 @@ def add_line(
     return line
 
 
+def hold_draft(holder: Holder) -> None:
+    """Lock the holder's draft act, and its having none, until the unit ends.
+
+    For whoever will put lines into it and locks copies before that: posting an act locks it first, too.
+    """
+    db.session.execute(sa.select(Holder.id).where(Holder.id == holder.id).with_for_update(key_share=True))
+    db.session.execute(
+        sa.select(WriteOffAct.id)
+        .where(WriteOffAct.holder_id == holder.id, WriteOffAct.state == ActState.DRAFT)
+        .order_by(WriteOffAct.id)
+        .with_for_update(key_share=True)
+    ).all()
+
+
+def set_lost(
+    holder: Holder, lost: Mapping[int, int], *, counted: Collection[int], by: User, clock: Clock
+) -> WriteOffAct | None:
+    """Let the draft act say of the ``counted`` editions that ``lost`` of the holder's own copies are lost.
+
+    What it said of them before is replaced: a copy that has been counted is not lost, and none is lost twice.
+    Lines beyond the most an act has are left out; they are suggested for the next one. Returns ``None`` where
+    nothing is lost. Raises ``Refusals`` by edition where the act has the copies for another reason already.
+    """
+    act = draft_for(holder, by=by, clock=clock) if lost else draft_of(holder)
+    if act is None:
+        return None
+    act = _draft(act.id, by=by)
+    own = [line for line in act.lines if line.owner_id == holder.id]
+    present = {line.edition_id: line for line in own if line.reason is WriteOffReason.LOST}
+    found = set(counted) & (present.keys() - lost.keys())
+    changed = bool(found)
+    for edition_id in found:
+        act.lines.remove(present[edition_id])
+    _check_lost(holder, lost, [line for line in own if line.reason is not WriteOffReason.LOST])
+    for edition_id, copies in sorted(lost.items()):
+        if edition_id in present:
+            changed = changed or present[edition_id].copies != copies
+            present[edition_id].copies = copies
+        elif len(act.lines) < rules.MOST_LINES:
+            changed = True
+            act.lines.append(
+                WriteOffLine(
+                    edition_id=edition_id, owner_id=holder.id, reason=WriteOffReason.LOST, copies=copies
+                )
+            )
+    if changed:
+        _touch(act)
+    return act if lost else None
+
+
+def _check_lost(holder: Holder, lost: Mapping[int, int], others: Sequence[WriteOffLine]) -> None:
+    """Check that what is lost and what leaves for other reasons are not together more than there is."""
+    going: dict[int, int] = {}
+    for line in others:
+        if line.edition_id in lost:
+            going[line.edition_id] = going.get(line.edition_id, 0) + line.copies
+    refused: dict[int, DomainError] = {}
+    for edition_id, copies in going.items():
+        here = _here(holder.id, holder.id, edition_id)
+        if lost[edition_id] + copies > here:
+            refused[edition_id] = Invalid(
+                "На полке было %(here)s экз., и %(others)s из них уже в черновике акта по другой причине: "
+                "исправьте акт.",
+                here=here,
+                others=copies,
+            )
+    if refused:
+        raise Refusals(refused)
+
+
 def change_line(
     line_id: int, reason: WriteOffReason, copies: int, *, seen: int | None, by: User, clock: Clock
 ) -> WriteOffLine:
@@ -620,17 +690,6 @@ def _drafted(holder_id: int) -> sa.Subquery:
         .group_by(WriteOffLine.edition_id, WriteOffLine.owner_id)
         .subquery()
     )
-
-
-def lost_in_draft(holder: Holder, edition_ids: Collection[int]) -> dict[int, int]:
-    """Return, by edition, the holder's own copies that draft acts write off as lost already."""
-    drafted = _drafted(holder.id)
-    rows = db.session.execute(
-        sa.select(drafted.c.edition_id, drafted.c.lost).where(
-            drafted.c.owner_id == holder.id, drafted.c.edition_id.in_(edition_ids)
-        )
-    )
-    return {row.edition_id: int(row.lost) for row in rows}
 
 
 def _lost(holder_id: int) -> sa.Subquery:

@@ -146,6 +146,7 @@ class Role(StrEnum):
     NUMBER = "number"
     ISBN = "isbn"
     CODE = "code"
+    INVENTORY = "inventory"
     OTHER = "other"
 
 
@@ -164,12 +165,16 @@ ROLE_NAMES = {
     Role.NUMBER: "номер по перечню (ФПУ)",
     Role.ISBN: "штрихкод с обложки",
     Role.CODE: "код портала",
+    Role.INVENTORY: "инвентарный номер (строка – один экземпляр)",
 }
 """What the roles are called, in the order in which they are offered."""
 
 OF_YEAR = "year-"
 OF_GRADE = "grade-"
-"""A column of counts for one year of printing («2019») or one class («5 класс»): «year-2019», «grade-5»."""
+OF_PART = "part-"
+SPREAD = (OF_YEAR, OF_GRADE, OF_PART)
+"""A column of counts for one year of printing («2019»), one class («5 класс») or one part («1 ч.»):
+«year-2019», «grade-5», «part-1»."""
 
 SERVICE_TITLE = "строка над таблицей"
 SERVICE_HEADER = "шапка таблицы"
@@ -179,6 +184,7 @@ SERVICE_SECTION = "заголовок раздела"
 SERVICE_BLANK = "пустая строка"
 SERVICE_NUMBERS = "в строке нет названия"
 SERVICE_SHEET = "лист не читается"
+SERVICE_NOTE = "подпись или примечание"
 """What rows are that name no book."""
 
 

@@ -33,7 +33,6 @@ from exchange.intake.rules import (
     IntakeState,
     OnShelf,
     Outcome,
-    Role,
     Understood,
     Written,
 )
@@ -103,11 +102,20 @@ def upload_path(folder: Path, run_id: int) -> Path:
     return folder / f"intake-{run_id}"
 
 
+def clear_uploads(folder: Path, *, clock: Clock) -> None:
+    """Remove the content of files whose reading died with the server: nobody will read it any more."""
+    kept = {int(number): path for path in folder.glob("intake-*") if (number := path.name[7:]).isdecimal()}
+    found = db.session.scalars(sa.select(runs.Run).where(runs.Run.id.in_(kept))) if kept else ()
+    for run in found:
+        if not run.is_live or runs.lost(run, clock=clock):
+            kept[run.id].unlink(missing_ok=True)
+
+
 def read_upload(run: runs.Run, progress: Progress, *, folder: Path, clock: Clock) -> dict[str, Any]:
     """Read a file, understand its rows and keep them: the work of a run."""
     path, given = upload_path(folder, run.id), dict(run.input)
     intake_id: int = given["intake"]
-    with _failing(intake_id):
+    with _failing(intake_id, run.id):
         progress(0, 0)
         if not path.exists():
             raise WrongMoment("Загруженного файла больше нет. Выберите его заново.")
@@ -115,42 +123,44 @@ def read_upload(run: runs.Run, progress: Progress, *, folder: Path, clock: Clock
             tables = _tables(path, given["file"], pasted=given["pasted"])
         finally:
             path.unlink(missing_ok=True)
-        return _understand(intake_id, tables, None, progress, clock=clock)
+        return _understand(intake_id, run.id, tables, None, progress, clock=clock)
 
 
 @contextmanager
-def _failing(intake_id: int) -> Iterator[None]:
+def _failing(intake_id: int, run_id: int) -> Iterator[None]:
     """Let the import fail with the run that reads it."""
     try:
         yield
     except Exception as error:
         db.session.rollback()
-        in_unit(partial(_fail, intake_id, error))
+        in_unit(partial(_fail, intake_id, run_id, error))
         raise
 
 
 @dataclass(frozen=True)
 class Table:
-    """A sheet: its name, its rows."""
+    """A sheet, or one of the tables side by side on it: its name, its rows."""
 
     name: str
     rows: Sequence[sheets.Row]
+    hidden: bool = False
 
 
 def _tables(path: Path, file: str, *, pasted: bool) -> list[Table]:
     if pasted:
         sheet = sheets.pasted(path.read_text("utf-8"), header=importer.header_score)
-        return [Table("", sheet.rows)]
+        return [Table("", rows) for rows in importer.side_by_side(sheet.rows)]
     with path.open("rb") as source:
         return [
-            Table(sheet.name or (sheet.above[-1] if sheet.above else ""), sheet.rows)
+            Table(sheet.name or (sheet.above[-1] if sheet.above else ""), rows, sheet.hidden)
             for sheet in sheets.read(source, file, header=importer.header_score)
+            for rows in importer.side_by_side(sheet.rows)
         ]
 
 
-def _fail(intake_id: int, error: Exception) -> None:
+def _fail(intake_id: int, run_id: int, error: Exception) -> None:
     intake = _locked(intake_id)
-    if intake.state is not IntakeState.READING:
+    if not _is_read_by(intake, run_id):
         return
     message = error.message if isinstance(error, Invalid | WrongMoment) else runs.BROKEN
     parameters = error.parameters if isinstance(error, Invalid | WrongMoment) else {}
@@ -161,6 +171,7 @@ def _fail(intake_id: int, error: Exception) -> None:
 
 def _understand(
     intake_id: int,
+    run_id: int,
     tables: Sequence[Table],
     columns: Sequence[Columns] | None,
     progress: Progress,
@@ -174,13 +185,12 @@ def _understand(
     if columns is None:
         memory = _memory(holder.id)
         columns = [
-            importer.find_columns(table.rows, name=table.name, remembered=memory.get) for table in tables
+            importer.find_columns(table.rows, name=table.name, remembered=memory.get, hidden=table.hidden)
+            for table in tables
         ]
-    read = [
-        row
-        for index, (table, each) in enumerate(zip(tables, columns, strict=True))
-        for row in importer.read_rows(table.rows, each, sheet=index)
-    ]
+    read: list[ReadRow] = []
+    for index, (table, each) in enumerate(zip(tables, columns, strict=True)):
+        read += importer.read_rows(table.rows, each, sheet=index, most=importer.MOST_ROWS - len(read))
     kept = _decided(intake_id)
     reader = _Reader(holder, today=clock.today(holder.district.timezone), default_year=year)
     db.session.rollback()
@@ -194,7 +204,8 @@ def _understand(
 
     def store() -> None:
         found = _locked(intake_id)
-        if found.state is not IntakeState.READING:
+        # A reading that was taken for dead may still come to its end.
+        if not _is_read_by(found, run_id):
             raise WrongMoment(CHANGED_MEANWHILE)
         db.session.execute(
             sa.delete(IntakeRow).where(IntakeRow.intake_id == intake_id, IntakeRow.by_hand.is_(False))
@@ -207,6 +218,10 @@ def _understand(
 
     in_unit(store)
     return {"rows": len(read), "intake": intake_id}
+
+
+def _is_read_by(intake: Intake, run_id: int) -> bool:
+    return intake.state is IntakeState.READING and intake.run_id == run_id
 
 
 def _chunks(rows: Iterable[dict[str, Any]], size: int) -> Iterable[list[dict[str, Any]]]:
@@ -558,7 +573,7 @@ def set_columns(
     changed = columns[sheet]
     if len(roles) != len(changed.roles) or not all(map(importer.is_role, roles)):
         raise Invalid("Форма повреждена. Обновите страницу.")
-    if used and not any(role in roles for role in (Role.TITLE, Role.CODE, Role.ISBN, Role.NUMBER)):
+    if used and not importer.names_books(roles):
         raise Invalid("Укажите хотя бы столбец с наименованием: без него книги не узнать.")
     columns[sheet] = replace(changed, roles=tuple(roles), used=used, confidence=1.0)
     if changed.digest and used:
@@ -601,16 +616,16 @@ def reread(run: runs.Run, progress: Progress, *, clock: Clock) -> dict[str, Any]
             if not rows[row.sheet] or rows[row.sheet][-1][0] != row.row:
                 rows[row.sheet].append((row.row, list(row.cells)))
         tables = [Table(each.name, kept) for each, kept in zip(columns, rows, strict=True)]
-        return _understand(intake_id, tables, columns, progress, clock=clock)
+        return _understand(intake_id, run.id, tables, columns, progress, clock=clock)
     except Exception:
         db.session.rollback()
-        in_unit(lambda: _back_to_review(intake_id))
+        in_unit(lambda: _back_to_review(intake_id, run.id))
         raise
 
 
-def _back_to_review(intake_id: int) -> None:
+def _back_to_review(intake_id: int, run_id: int) -> None:
     intake = _locked(intake_id)
-    if intake.state is IntakeState.READING:
+    if _is_read_by(intake, run_id):
         intake.state = IntakeState.REVIEW
         db.session.flush()
 
@@ -824,7 +839,7 @@ def correct(
     intake = _in_review(intake.id, by=by)
     _check_names_a_book(row)
     _check_year(year, clock)
-    if copies is None and row.copies is not None or copies is not None and not 0 <= copies <= MOST_COPIES:
+    if (copies is None and row.copies is not None) or (copies is not None and not 0 <= copies <= MOST_COPIES):
         raise Invalid("Количество – от 0 до %(most)s.", field="copies", most=MOST_COPIES)
     if worn is not None and copies is not None and worn > copies:
         raise Invalid("К списанию не может быть больше, чем всего.", field="worn")
@@ -847,11 +862,12 @@ def take_back(row_id: int, *, by: User) -> int:
         return 0
     named = bool(row.remark.get("named"))
     same = sa.and_(IntakeRow.group_key == row.group_key, IntakeRow.by_hand.is_(True))
+    alone = IntakeRow.id == row.id
     rows = [
         each
         for each in db.session.execute(
             sa.select(*_ROW).where(
-                IntakeRow.intake_id == intake.id, same if named else IntakeRow.id == row.id
+                IntakeRow.intake_id == intake.id, same if named and row.group_key else alone
             )
         )
         if bool(each.remark.get("named")) == named

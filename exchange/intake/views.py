@@ -29,6 +29,7 @@ from exchange.intake.models import Intake, IntakeRow
 from exchange.intake.rules import (
     INTAKE_STATE_NAMES,
     OF_GRADE,
+    OF_PART,
     OF_YEAR,
     OUTCOME_NAMES,
     ROLE_NAMES,
@@ -45,7 +46,7 @@ from exchange.schools.views import clock, settings
 from exchange.web.export import export
 from exchange.web.forms import CopiesField, Filled, Form, asked_number, seen_version
 from exchange.web.pages import done, page, wants_fragment
-from exchange.web.unit import outside_unit
+from exchange.web.unit import first_answer, keep_answer, outside_unit
 
 bp = Blueprint("intake", __name__)
 
@@ -161,11 +162,14 @@ def bring() -> Response:
         return _index_page(form, status=422)
     folder = _folder(settings())
     folder.mkdir(parents=True, exist_ok=True)
+    services.clear_uploads(folder, clock=clock())
     handle, waiting = tempfile.mkstemp(dir=folder)
     os.close(handle)
     holder_id = holder.id
 
-    def enter() -> tuple[int, int]:
+    def enter() -> tuple[Response, int | None]:
+        if (first := first_answer()) is not None:
+            return first, None
         intake = services.start(
             holder=db.session.get_one(Holder, holder_id),
             file=(upload.filename or _("таблица")) if upload else services.PASTED,
@@ -173,19 +177,23 @@ def bring() -> Response:
             by=access.current(),
             clock=clock(),
         )
-        return intake.id, intake.run_id or 0
+        answer = done(url_for("intake.show", intake_id=intake.id))
+        keep_answer(answer)
+        return answer, intake.run_id
 
     try:
         if upload:
             upload.save(waiting)
         else:
             Path(waiting).write_text(text, "utf-8")
-        intake_id, run_id = in_unit(enter)
-        os.replace(waiting, services.upload_path(folder, run_id))
+        answer, run_id = in_unit(enter)
+        if run_id is not None:
+            os.replace(waiting, services.upload_path(folder, run_id))
     finally:
         Path(waiting).unlink(missing_ok=True)
-    runs.submit(run_id)
-    return done(url_for("intake.show", intake_id=intake_id))
+    if run_id is not None:
+        runs.submit(run_id)
+    return answer
 
 
 # --- reviewing ---
@@ -423,6 +431,8 @@ def _column(place: int, columns: Columns) -> Column:
             choices.append((each, _("экземпляры %(year)s года", year=each.removeprefix(OF_YEAR))))
         elif each.startswith(OF_GRADE):
             choices.append((each, _("экземпляры для %(grade)s класса", grade=each.removeprefix(OF_GRADE))))
+        elif each.startswith(OF_PART):
+            choices.append((each, _("экземпляры части %(part)s", part=each.removeprefix(OF_PART))))
     return Column(place, heading, columns.samples[place], role, choices)
 
 
@@ -434,9 +444,11 @@ COLUMNS = (
 
 def _exported(intake: Intake, format_: str) -> Response:
     numbers = services.tallies(intake)
-    rows = _shown(services.rows_of(intake, _chosen_outcome(numbers)), intake)
+    # Read once: between two readings somebody may answer a row.
+    found = services.rows_of(intake, _chosen_outcome(numbers))
+    rows = _shown(found, intake)
     sheets = services.columns_of(intake)
-    places = {row.id: row for row in services.rows_of(intake, _chosen_outcome(numbers))}
+    places = {row.id: row for row in found}
     return export(
         format_,
         _("сверка файла"),

@@ -914,6 +914,7 @@ def requests_of(
             Textbook.parts,
             Textbook.subject,
             Textbook.level,
+            Textbook.special_needs,
             sa.func.count().over().label("total"),
         )
         .join(Textbook, Textbook.id == Request.textbook_id)

@@ -271,6 +271,12 @@ def tells_of_a_child(holding: Holding) -> bool:
     return holding.special_needs and any(0 < count < SMALL_COUNT for count in counts)
 
 
+def shortage_tells_of_a_child(short: Shortage, *, special_needs: bool) -> bool:
+    """Say whether what will be missing of a special-needs book, or why, may identify a child."""
+    counts = (short.missing, *short.reasons.values())
+    return special_needs and any(0 < abs(count) < SMALL_COUNT for count in counts)
+
+
 class Show(StrEnum):
     """Which books of a provision are wanted."""
 

@@ -107,17 +107,27 @@ def _report(
 
 
 def _hidden(
-    holdings: Iterable[Holding], schools: Collection[Holder], by: User | None
+    holdings: Iterable[Holding],
+    schools: Collection[Holder],
+    by: User | None,
+    shorts: Mapping[tuple[int, int], Shortage] | None = None,
 ) -> set[tuple[int, int]]:
     """Return the (school, textbook) whose numbers may identify a child and are not for ``by`` to see."""
     if by is None or access.allowed(by, Action.SEE_SMALL_COUNTS):
         return set()
     unseen = {s.id for s in schools if not access.allowed(by, Action.SEE_SMALL_COUNTS, s)}
-    return {
-        (each.school_id, each.textbook_id)
-        for each in holdings
-        if each.school_id in unseen and rules.tells_of_a_child(each)
-    }
+    hidden = set()
+    for each in holdings:
+        key = each.school_id, each.textbook_id
+        short = shorts.get(key) if shorts else None
+        if each.school_id in unseen and (
+            rules.tells_of_a_child(each)
+            or (
+                short is not None and rules.shortage_tells_of_a_child(short, special_needs=each.special_needs)
+            )
+        ):
+            hidden.add(key)
+    return hidden
 
 
 # --- reading ---
@@ -497,14 +507,13 @@ def forecast(
             for number in facts.schools
         },
     )
-    hidden = _hidden([*now.values(), *then.values()], schools, by)
-    shortages = [
-        short
+    shorts = {
+        key: short
         for key, holding in then.items()
-        if key not in hidden
-        and (short := rules.shortage(now.get(key), holding)) is not None
-        and short.missing
-    ]
+        if (short := rules.shortage(now.get(key), holding)) is not None and short.missing
+    }
+    hidden = _hidden([*now.values(), *then.values()], schools, by, shorts)
+    shortages = [short for key, short in shorts.items() if key not in hidden]
     return Forecast(year, shortages, facts.books, verdicts, moved, same, len(hidden))
 
 
@@ -644,6 +653,8 @@ def carry_out(*, school: Holder, keys: Collection[str], expires_on: date, by: Us
     Raises ``Stale`` when that is nothing.
     """
     access.require_private(by, Action.SEE_SHELF, school)
+    # Whoever presses the button at the same moment sees what is posted here, and does not post it again.
+    db.session.execute(sa.select(Holder.id).where(Holder.id == school.id).with_for_update(key_share=True))
     today = clock.today(school.district.timezone)
     present = {each.key: each for each in proposals(school, on=today, by=by).proposals}
     rules.check_same(keys, present)

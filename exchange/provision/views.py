@@ -185,7 +185,7 @@ def _school_page(school: Holder, *, form: Form | None = None, status: int = 200)
             _("Обеспеченность %(school)s", school=school.short_name),
             [_(name) for name in BOOK_HEADER],
             _exported_books(report, chosen),
-            percents=[_(SHARE)],
+            percents=[_(COVERAGE)],
         )
     by_group = {(row.grade, row.letter) for row in report.rows}
     divided = any(letter for _grade, letter in by_group)
@@ -233,14 +233,10 @@ def _district_page() -> Response:
         if request.args.get("rows") == "books":
             names = {school.id: school.short_name for school in schools.values()}
             header = [_("Школа"), *(_(name) for name in BOOK_HEADER)]
-            return export(format_, name, header, _exported_books(report, chosen, names), percents=[_(SHARE)])
-        return export(
-            format_,
-            name,
-            [_("Школа"), *(_(column) for column in SUMS_HEADER)],
-            _exported_sums(lines),
-            percents=[_(SHARE)],
-        )
+            rows = _exported_books(report, chosen, names)
+        else:
+            header, rows = [_("Школа"), *(_(column) for column in SUMS_HEADER)], _exported_sums(lines)
+        return export(format_, name, header, rows, percents=[_(COVERAGE)])
     return _provision_page(
         report,
         chosen,
@@ -371,16 +367,16 @@ def _book_lines(report: services.Report, chosen: Filter, school: Holder | None) 
     ]
 
 
+COVERAGE = "Обеспеченность"
+"""The column of shares."""
 SUMS_HEADER = (
-    "Учебников", "Нужно книг", "Есть", "Не хватает", "Лишних", "Непарных", "Обеспеченность",
+    "Учебников", "Нужно книг", "Есть", "Не хватает", "Лишних", "Непарных", COVERAGE,
     "К, без ограничения",
 )  # fmt: skip
-SHARE = "Обеспеченность"
-"""Name of the column that holds shares, in both tables."""
 BOOK_HEADER = (
     "Класс", "Предмет", "Авторы", "Наименование", "Издательство", "Федеральный перечень", "Учеников",
     "Годных комплектов", "Из них можно использовать", "Есть у учеников", "Не хватает", "Лишних", "Непарных",
-    "Обеспеченность", "К, без ограничения",
+    COVERAGE, "К, без ограничения",
 )  # fmt: skip
 
 

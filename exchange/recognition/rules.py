@@ -1220,6 +1220,11 @@ class Recogniser:
         subjects = subjects.union(line.subject for line in lines)
         if wording.grades and (cell := clean_grades(_lower(wording.grades))):
             grades, grade_weight = (cell.first, cell.last), 1.0
+        elif wording.grades and (
+            roman := _CLASS_ROMAN.fullmatch(f"{_lower(wording.grades).strip(' .')} класс")
+        ):
+            first = _NUMERALS[roman[1]]
+            grades, grade_weight = (first, _NUMERALS.get(roman[2] or "", first)), 1.0
         if wording.part:
             cell_part, cell_parts, cell_whole = _parts_of(_Scan(_part_cell(wording.part)))
             part, parts, whole = (

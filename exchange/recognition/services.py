@@ -168,7 +168,8 @@ def _counted(school: Holder, keys: Collection[str] | None) -> list[Any]:
 def confirm(*, school: Holder, wording: Wording, textbook_id: int | None, by: User, clock: Clock) -> None:
     """Remember that ``wording`` means the textbook, or none of the list (``None``), for ``school``.
 
-    A later answer replaces the earlier one. Raises ``NotFound`` where there is no such textbook.
+    A later answer replaces the earlier one; a wording without a letter or digit is not remembered, as it
+    would mean every other such row. Raises ``NotFound`` where there is no such textbook.
     """
     access.require_private(by, Action.COUNT, school)
     if textbook_id is not None and db.session.get(Textbook, textbook_id) is None:
@@ -179,6 +180,8 @@ def confirm(*, school: Holder, wording: Wording, textbook_id: int | None, by: Us
         "confirmed_at": clock.now(),
     }
     key = key_of(wording)
+    if not key:
+        return
     if not insert_if_absent(Alias, district_id=school.district_id, school_id=school.id, key=key, **answer):
         db.session.execute(
             sa.update(Alias).where(Alias.school_id == school.id, Alias.key == key).values(**answer)

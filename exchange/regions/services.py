@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -21,12 +21,21 @@ from exchange.ledger import services as ledger
 from exchange.ledger.rules import MovementKind, transfer_of_copies
 from exchange.matching.rules import Need, Problem, Result, Supply
 from exchange.matching.solver import QUICK, solve
+from exchange.postings import services as postings
+from exchange.postings.rules import (
+    OfferKind,
+    ShortageReason,
+    default_due_back,
+    default_expiry,
+    usual_kind,
+)
 from exchange.recognition import services as recognition
 from exchange.recognition.rules import Kind, Wording
 from exchange.regions.rules import Holding, Report, place_of
 from exchange.schools import services as schools
 from exchange.schools.models import District, Holder, User
 from exchange.schools.rules import HolderKind, Role
+from exchange.stock.rules import Condition
 
 
 @dataclass(frozen=True)
@@ -44,11 +53,13 @@ class Stock:
 class Recognised:
     """What the titles of some reports turned out to be; the electronic ones are left out.
 
-    ``unclear``: the holdings whose title is not surely one textbook of the list.
+    ``sure`` rows are surely one textbook of the list, ``by_pupils`` of them because their number of pupils
+    tells the class; ``unclear`` are the others.
     """
 
     stocks: Sequence[Stock]
     sure: int
+    by_pupils: int
     unclear: Sequence[Holding]
 
 
@@ -83,11 +94,13 @@ def recognise(reports: Iterable[Report]) -> Recognised:
             textbook_id,
             stock=sum(each.stock for each in holdings),
             fit=sum(each.fit for each in holdings),
-            pupils=sum(each.pupils for each in holdings),
+            # The same number is the same pupils, with books of another year: they need one book each.
+            pupils=sum({each.pupils for each in holdings}),
         )
         for (place, textbook_id), holdings in sorted(found.items())
     ]
-    return Recognised(stocks, sum(len(each) for each in found.values()), unclear)
+    sure = [each for holdings in found.values() for each in holdings]
+    return Recognised(stocks, len(sure), sum(each.inferred for each in sure), unclear)
 
 
 def tried(stocks: Sequence[Stock], *, clock: Clock) -> Result:
@@ -130,6 +143,19 @@ def tried(stocks: Sequence[Stock], *, clock: Clock) -> Result:
     return solve(problem, effort=QUICK)
 
 
+@dataclass(frozen=True)
+class Loaded:
+    """The district made of a report, and how many surpluses and requests it has on its board.
+
+    ``refused``: those that today's federal list does not allow to be posted.
+    """
+
+    district: District
+    offers: int
+    requests: int
+    refused: int
+
+
 def load(
     stocks: Sequence[Stock],
     *,
@@ -139,13 +165,16 @@ def load(
     timezone: str,
     printed: int,
     source: str,
+    posting_days: int,
     clock: Clock,
-) -> District:
-    """Make a district called ``name`` of the places: their copies, their classes, what those use.
+) -> Loaded:
+    """Make a district called ``name`` of the places: their copies, their classes, what those use, the board.
 
     Each place is a school. Copies become editions of the year ``printed``, as reports tell no year; the
     pupils of each book stand in the place's list as a number of their own, and the classes have as many as
-    the largest course needs. ``login`` is the methodist's, ``source`` names the report in the movements.
+    the largest course needs. What is over or lacking is posted for ``posting_days``, as far as the federal
+    list allows today. ``login`` is the methodist's, «login-1» and so on the librarians'; ``source`` names the
+    report in the movements.
     """
     district = schools.make_district(name=name, office=name, region=name, timezone=timezone)
     by = schools.make_user(
@@ -166,7 +195,8 @@ def load(
     for each in stocks:
         by_place[each.place].append(each)
     year = SchoolYear.of(clock.today(timezone))
-    for place, held in sorted(by_place.items()):
+    posted: Counter[str] = Counter()
+    for number, (place, held) in enumerate(sorted(by_place.items()), start=1):
         holder = schools.save_school(
             None,
             name=place,
@@ -180,7 +210,19 @@ def load(
         )
         _put_on_shelf(holder, held, books, printed=printed, source=source, by=by, clock=clock)
         _write_list(holder, held, books, year, clock=clock)
-    return district
+        librarian = schools.make_user(
+            district_id=district.id,
+            login=f"{login}-{number}",
+            full_name=f"Библиотекарь, {place}",
+            password_hash=password_hash,
+            role=Role.LIBRARIAN,
+            school_id=holder.id,
+            clock=clock,
+        )
+        posted += _post(
+            holder, held, books, printed=printed, posting_days=posting_days, by=librarian, clock=clock
+        )
+    return Loaded(district, posted["offers"], posted["requests"], posted["refused"])
 
 
 def _put_on_shelf(
@@ -243,3 +285,55 @@ def _write_list(
             ClassGroup(school_id=holder.id, school_year=year.start, grade=grade, letter="", pupils=most)
         )
     db.session.flush()
+
+
+def _post(
+    holder: Holder,
+    held: Sequence[Stock],
+    books: Mapping[int, Textbook],
+    *,
+    printed: int,
+    posting_days: int,
+    by: User,
+    clock: Clock,
+) -> Counter[str]:
+    """Put what is over and what is lacking on the board, part by part; return how much of it."""
+    today = clock.today(holder.district.timezone)
+    expires_on = default_expiry(today, posting_days)
+    verdicts = catalog.verdicts([each.textbook_id for each in held], today)
+    posted: Counter[str] = Counter()
+    for each in held:
+        book, over = books[each.textbook_id], each.fit - each.pupils
+        parts = range(1, book.parts + 1)
+        verdict = verdicts[book.id]
+        if not over:
+            continue
+        if not verdict.legality.usable:
+            posted["refused"] += 1
+        elif over < 0:
+            postings.post_request(
+                school=holder,
+                textbook=book,
+                copies_by_part=dict.fromkeys(parts, -over),
+                reason=ShortageReason.OTHER,
+                expires_on=expires_on,
+                by=by,
+                clock=clock,
+            )
+            posted["requests"] += 1
+        else:
+            kind = usual_kind(verdict)
+            for part in parts:
+                postings.post_offer(
+                    holder=holder,
+                    edition=catalog.edition_for(book.id, printed, part),
+                    copies=over,
+                    kind=kind,
+                    condition=Condition.GOOD,
+                    due_back=default_due_back(today) if kind is OfferKind.LOAN else None,
+                    expires_on=expires_on,
+                    by=by,
+                    clock=clock,
+                )
+                posted["offers"] += 1
+    return posted

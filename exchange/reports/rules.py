@@ -1,186 +1,140 @@
-"""What stands in the papers of the exchange, and how a district's surpluses and shortages balance.
-
-The columns are those of the trade's own forms: «Сведения об излишках» and «Заявка на недостающие» of a
-school, «Сводная ведомость» of the district.
-"""
+"""What the consolidated sheet says of a textbook: who has it to spare, who lacks it, what is left over."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
-
-from exchange.postings.rules import OfferKind, ShortageReason
-from exchange.stock.rules import Condition
-
-SURPLUS_COLUMNS = (
-    "№ п/п", "№ по ФПУ (приказ)", "Предмет", "Автор(ы)", "Наименование", "Класс", "Уровень", "Издательство",
-    "Год издания", "Кол-во", "Состояние", "Цена за ед., руб.", "Вид передачи", "Можно отдать с", "Примечание",
-)  # fmt: skip
-MISSING_COLUMNS = (
-    "№", "№ по ФПУ (приказ)", "Предмет", "Автор", "Наименование", "Класс", "Обучающихся", "В наличии",
-    "К списанию", "Недостаёт", "Причина", "Нужен к дате", "Допустимые годы издания",
-)  # fmt: skip
-CONSOLIDATED_COLUMNS = (
-    "№ п/п", "№ по ФПУ (приказ)", "Предмет", "Автор(ы)", "Наименование", "Класс", "Издательство", "Излишек",
-    "У кого излишек", "Свободно в фонде", "Недостаёт", "Кому недостаёт", "Закроет обмен", "Закроет фонд",
-    "Остаток (+) или нехватка (–)",
-)  # fmt: skip
-BY_SCHOOL_COLUMNS = (
-    "Школа", "Предмет", "Автор(ы)", "Наименование", "Класс", "Издательство", "Излишек", "Недостаёт",
-)  # fmt: skip
-
-FEW = "менее 3"
-"""Written instead of a number that may identify a child."""
 
 
 @dataclass(frozen=True)
-class Book:
-    """How a textbook, or one part of it, is named in a paper.
+class Spare:
+    """Copies of a part that can be had: from a school, or (``school`` empty) from the reserve fund."""
 
-    ``number``: «1.1.1.1.1.1 (858)», in the newest order in force that names it; empty where none does.
-    ``part`` is ``None`` for a book in one volume.
-    """
-
-    textbook_id: int
-    number: str
-    subject: str
-    authors: str
-    title: str
-    grades: str
-    level: str
-    publisher: str
-    part: int | None = None
-
-
-@dataclass(frozen=True)
-class Surplus:
-    """A row of «Сведения об излишках»: ``copies`` that nobody has asked for yet."""
-
-    book: Book
-    year: int
+    school: str
+    part: int
     copies: int
-    condition: Condition
-    kind: OfferKind
-    due_back: date | None
-    available_from: date | None
-    note: str
 
 
 @dataclass(frozen=True)
-class Missing:
-    """A row of «Заявка на недостающие».
+class Lack:
+    """What a school lacks, by part; ``copies`` is ``None`` where the number may identify a child."""
 
-    ``pupils`` is ``None`` where it is not known who uses the book. ``held`` copies stand on the shelf, of
-    them ``worn`` are to be written off; ``copies`` are asked for and not found yet. ``hidden``: the reader
-    may not see the numbers of pupils and of missing copies.
-    """
-
-    book: Book
-    pupils: int | None
-    held: int
-    worn: int
-    copies: int
-    reason: ShortageReason
-    needed_by: date | None
-    year_from: int | None
-    hidden: bool = False
+    school: str
+    copies: Mapping[int, int] | None
 
 
 @dataclass(frozen=True)
 class Balance:
-    """A textbook (or a part of it) in the whole district, in copies.
+    """One part of a textbook in a district. All in copies.
 
-    ``spare`` and ``lacking`` by school; a number that may identify a child is ``None``. ``fund``: free above
-    its floor.
+    ``part`` is ``None`` for needs whose parts and numbers are kept back; of such a line only the schools are
+    told, and it takes no part in any sum.
     """
 
-    book: Book
-    spare: Mapping[str, int]
-    lacking: Mapping[str, int | None]
+    part: int | None
+    surplus: Mapping[str, int]
     fund: int
+    missing: Mapping[str, int | None]
 
     @property
-    def surplus(self) -> int:
+    def spare(self) -> int:
         """Copies that schools have to spare."""
-        return sum(self.spare.values())
+        return sum(self.surplus.values())
 
     @property
-    def missing(self) -> int | None:
-        """Copies that schools lack; ``None`` where one of the numbers is not to be seen."""
-        return known_sum(self.lacking.values())
+    def lacking(self) -> int | None:
+        """Copies that are missing; ``None`` where the number is kept back."""
+        known = [copies for copies in self.missing.values() if copies is not None]
+        return sum(known) if len(known) == len(self.missing) else None
 
     @property
     def by_exchange(self) -> int | None:
-        """Missing copies that other schools have: a school does not give to itself.
+        """Missing copies that other schools have to spare: a school does not give to itself.
 
         The most that can change hands between two sides whose every pair but a school with itself may meet:
         a cut through such a network is either side, or what all but one school give and take.
         """
-        wanted = self.missing
+        wanted = self.lacking
         if wanted is None:
             return None
-        both = self.spare.keys() & self.lacking.keys()
-        without = (self.surplus - self.spare[s] + wanted - (self.lacking[s] or 0) for s in both)
-        return min([self.surplus, wanted, *without])
+        both = self.surplus.keys() & self.missing.keys()
+        without = (self.spare - self.surplus[s] + wanted - (self.missing[s] or 0) for s in both)
+        return min([self.spare, wanted, *without])
 
     @property
     def by_fund(self) -> int | None:
         """Missing copies that the fund has when the exchange has done what it can."""
-        if self.missing is None or self.by_exchange is None:
+        if self.lacking is None or self.by_exchange is None:
             return None
-        return min(self.fund, self.missing - self.by_exchange)
+        return min(self.fund, self.lacking - self.by_exchange)
 
     @property
-    def balance(self) -> int | None:
-        """What is left over (+) or still lacking (−) in the district."""
-        return None if self.missing is None else self.surplus + self.fund - self.missing
+    def left(self) -> int | None:
+        """Copies left over when all needs are met from surpluses and the fund; below zero: to be ordered."""
+        return None if self.lacking is None else self.spare + self.fund - self.lacking
 
 
-def known_sum(numbers: Iterable[int | None]) -> int | None:
-    """Add up; ``None`` when one of the numbers is not known, because the sum would tell it."""
+def balances(spares: Iterable[Spare], lacks: Iterable[Lack]) -> list[Balance]:
+    """Return a line for each part of a textbook that is to be had or is missing, the first part first."""
+    surplus: dict[int, dict[str, int]] = {}
+    fund: dict[int, int] = {}
+    missing: dict[int, dict[str, int | None]] = {}
+    hidden: dict[str, int | None] = {}
+    for spare in spares:
+        if spare.school:
+            schools = surplus.setdefault(spare.part, {})
+            schools[spare.school] = schools.get(spare.school, 0) + spare.copies
+        else:
+            fund[spare.part] = fund.get(spare.part, 0) + spare.copies
+    for lack in lacks:
+        if lack.copies is None:
+            hidden[lack.school] = None
+        for part, copies in (lack.copies or {}).items():
+            missing.setdefault(part, {})[lack.school] = copies
+    lines = [
+        Balance(part, surplus.get(part, {}), fund.get(part, 0), missing.get(part, {}))
+        for part in sorted(surplus.keys() | fund.keys() | missing.keys())
+    ]
+    return [*lines, Balance(None, {}, 0, hidden)] if hidden else lines
+
+
+@dataclass(frozen=True)
+class SchoolTotal:
+    """What a school has to spare and lacks in all. ``missing``: ``None`` where a number is kept back."""
+
+    school: str
+    titles_spare: int
+    spare: int
+    titles_missing: int
+    missing: int | None
+
+
+def by_school(lines: Iterable[Balance]) -> list[SchoolTotal]:
+    """Return the totals of every school on the sheet, by name; each part of a book is a title of its own."""
+    spare: dict[str, list[int]] = {}
+    missing: dict[str, list[int | None]] = {}
+    for line in lines:
+        for school, copies in line.surplus.items():
+            spare.setdefault(school, []).append(copies)
+        for school, lacking in line.missing.items():
+            missing.setdefault(school, []).append(lacking)
+    return [
+        SchoolTotal(
+            school=school,
+            titles_spare=len(spare.get(school, ())),
+            spare=sum(spare.get(school, ())),
+            titles_missing=len(missing.get(school, ())),
+            missing=_known_sum(missing.get(school, ())),
+        )
+        for school in sorted(spare.keys() | missing.keys())
+    ]
+
+
+def _known_sum(numbers: Iterable[int | None]) -> int | None:
+    """Add up; ``None`` when one of the numbers is kept back, because the sum would tell it."""
     total = 0
     for number in numbers:
         if number is None:
             return None
         total += number
     return total
-
-
-@dataclass(frozen=True)
-class SchoolTotal:
-    """What a school has to spare and lacks in all, in titles and copies; ``None``: not to be seen."""
-
-    school: str
-    surplus_titles: int
-    surplus: int
-    missing_titles: int
-    missing: int | None
-
-
-def by_school(rows: Iterable[Balance]) -> list[SchoolTotal]:
-    """Return the totals of every school that stands in some row, by name."""
-    spare: dict[str, list[int]] = {}
-    lacking: dict[str, list[int | None]] = {}
-    for row in rows:
-        for school, copies in row.spare.items():
-            spare.setdefault(school, []).append(copies)
-        for school, missing in row.lacking.items():
-            lacking.setdefault(school, []).append(missing)
-    return [
-        SchoolTotal(
-            school=school,
-            surplus_titles=len(spare.get(school, ())),
-            surplus=sum(spare.get(school, ())),
-            missing_titles=len(lacking.get(school, ())),
-            missing=known_sum(lacking.get(school, ())),
-        )
-        for school in sorted(spare.keys() | lacking.keys())
-    ]
-
-
-def grades_of(first: int | None, last: int | None) -> str:
-    """Return «7» or «10–11»; empty where the book is for no class."""
-    if first is None:
-        return ""
-    return str(first) if first == last else f"{first}–{last}"

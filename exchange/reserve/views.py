@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, request, url_for
 from flask_babel import gettext as _
@@ -239,7 +240,7 @@ def _exported_report(format_: str, found: rules.Report, period: Period) -> Respo
 
     rows = [row(subject, turnover) for subject, turnover in found.subjects.items()]
     name = _("Отчёт ОРФ %(first)s–%(last)s", first=f"{period.first:%d.%m.%Y}", last=f"{period.last:%d.%m.%Y}")
-    return export(format_, name, columns, [*rows, row(_("Всего"), found.total)])
+    return export(format_, name, columns, rows, total=row(_("Всего"), found.total))
 
 
 # --- one textbook ---
@@ -274,7 +275,53 @@ def title(textbook_id: int) -> Response:
     by = access.current()
     access.require(by, Action.SEE_SHELF)
     textbook = _textbook(textbook_id)
+    if format_ := request.args.get("format"):
+        return _exported_history(format_, textbook, by)
     return _title_page(textbook, by, FloorForm(copies=None))
+
+
+def _exported_history(format_: str, textbook: Textbook, by: User) -> Response:
+    events, _total = services.history(by.district_id, textbook.id, limit=None)
+    columns = [
+        _("Когда"),
+        _("Что"),
+        _("Год издания"),
+        _("Часть"),
+        _("Откуда"),
+        _("Куда"),
+        _("Экземпляров"),
+        _("Передача №"),
+        _("Документ"),
+        _("Причина"),
+        _("Кто"),
+    ]
+    zone = ZoneInfo(by.district.timezone)
+    rows = [
+        (
+            event.at.astimezone(zone),
+            _(MOVEMENT_NAMES[event.kind]),
+            event.year,
+            event.part if textbook.parts > 1 else None,
+            _sides(event.sources),
+            _sides(event.targets),
+            event.copies,
+            event.transfer_id,
+            event.document,
+            _(event.reason) if event.reason else "",
+            event.who,
+        )
+        for event in events
+    ]
+    return export(format_, _("Движения в фонде: %(title)s", title=textbook.title), columns, rows)
+
+
+def _sides(sides: Sequence[services.Side]) -> str:
+    def told(side: services.Side) -> str:
+        owner = " ({})".format(_("на балансе: %(owner)s", owner=side.owner)) if side.owner else ""
+        copies = f": {side.copies}" if len(sides) > 1 else ""
+        return f"{side.holder}{owner}{copies}"
+
+    return "; ".join(map(told, sides))
 
 
 def _title_page(textbook: Textbook, by: User, form: FloorForm | None, *, status: int = 200) -> Response:

@@ -33,7 +33,6 @@ from exchange.schools.rules import (
     fold_name,
 )
 from exchange.web.export import export
-from exchange.web.formats import format_moment
 from exchange.web.forms import Filled, Form, KilometresField, RussianDateField
 from exchange.web.pages import came_from, done, page, sign_in_first, wants_fragment
 from exchange.web.subjects import SUBJECTS, title_of, url_of
@@ -375,6 +374,7 @@ def directory() -> Response:
         active={"active": True, "closed": False}.get(form.state.data),
     )
     if format_ := request.args.get("format"):
+        zone = ZoneInfo(by.district.timezone)
         return export(
             format_,
             _("Люди района"),
@@ -387,7 +387,7 @@ def directory() -> Response:
                     row.login,
                     row.email,
                     _("да") if row.active else _("нет"),
-                    format_moment(row.last_sign_in, by.district.timezone) if row.last_sign_in else "",
+                    row.last_sign_in.astimezone(zone) if row.last_sign_in else None,
                 )
                 for row in rows
             ],
@@ -993,7 +993,7 @@ def events() -> Response:
             [_("Когда"), _("Кто"), _("О чём"), _("Что произошло")],
             [
                 (
-                    format_moment(row.at, by.district.timezone),
+                    row.at.astimezone(zone),
                     names.get(row.by_id, _("портал")),
                     title_of(row.subject),
                     _told(row),

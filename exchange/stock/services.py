@@ -19,7 +19,7 @@ from exchange.catalog.rules import SchoolYear, Verdict
 from exchange.classes import services as classes
 from exchange.classes.rules import Group
 from exchange.clock import Clock
-from exchange.db import db, insert_if_absent
+from exchange.db import db, insert_if_absent, insert_missing
 from exchange.errors import DomainError, Invalid, NotFound, Refusals
 from exchange.ledger import services as ledger
 from exchange.ledger.models import Balance, Movement, MovementLine
@@ -129,18 +129,30 @@ def count_together(
     offered, and where the number somebody saw is no longer so.
     """
     _require_count(by, holder)
-    moved: list[Line] = []
+    here = _own_shelf(holder.id, counted)
     refused: dict[int, DomainError] = {}
     for edition_id, value in sorted(counted.items()):
+        there = here[edition_id]
         try:
-            _, lines = _counted(holder, edition_id, value.copies, seen=value.seen, clock=clock)
+            rules.check_seen(value.seen, there.own)
+            rules.check_count(value.copies, promised=there.promised, offered=there.offered)
         except Invalid as error:
             refused[edition_id] = error
-        else:
-            moved += lines
     if refused:
         raise Refusals(refused)
-    db.session.flush()
+    _note_counts(holder.id, {id_: (value.copies, here[id_]) for id_, value in counted.items()}, clock=clock)
+    source = ledger.technical(holder.district_id, HolderKind.SOURCE)
+    moved = [
+        line
+        for edition_id, value in sorted(counted.items())
+        if value.copies != here[edition_id].own
+        for line in transfer_of_copies(
+            edition_id,
+            value.copies - here[edition_id].own,
+            owner=(holder.id, holder.id),
+            holder=(source, holder.id),
+        )
+    ]
     if not moved:
         return None
     return ledger.post(
@@ -154,21 +166,81 @@ def count_together(
     )
 
 
+@dataclass(frozen=True)
+class _OnShelf:
+    """Own copies of an edition, what is promised and offered of them; copies there that are borrowed."""
+
+    own: int
+    promised: int
+    offered: int
+    borrowed: int
+
+
+_AT_ONCE = 500
+
+
+def _own_shelf(holder_id: int, edition_ids: Collection[int]) -> dict[int, _OnShelf]:
+    """Return what stands on a shelf of some editions; nobody changes the own copies until the unit ends."""
+    found: dict[int, _OnShelf] = {}
+    ids = sorted(edition_ids)
+    for first in range(0, len(ids), _AT_ONCE):
+        some = ids[first : first + _AT_ONCE]
+        ledger.locked_shelf(holder_id, sa.select(Edition.id).where(Edition.id.in_(some)))
+        own = Balance.owner_id == holder_id
+        offered = (
+            sa.select(_offer.c.edition_id, sa.func.sum(_offer.c.copies - _offer.c.reserved).label("copies"))
+            .where(_offer.c.holder_id == holder_id, _offer.c.state == OPEN, _offer.c.edition_id.in_(some))
+            .group_by(_offer.c.edition_id)
+            .subquery()
+        )
+        for row in db.session.execute(
+            sa.select(
+                Balance.edition_id,
+                sa.func.sum(sa.case((own, Balance.copies), else_=0)),
+                sa.func.sum(sa.case((own, Balance.promised), else_=0)),
+                sa.func.coalesce(sa.func.max(offered.c.copies), 0),
+                sa.func.sum(sa.case((own, 0), else_=Balance.copies)),
+            )
+            .outerjoin(offered, offered.c.edition_id == Balance.edition_id)
+            .where(Balance.holder_id == holder_id, Balance.edition_id.in_(some))
+            .group_by(Balance.edition_id)
+        ):
+            found[row[0]] = _OnShelf(*map(int, row[1:]))
+    return found
+
+
+def _note_counts(holder_id: int, counted: Mapping[int, tuple[int, _OnShelf]], *, clock: Clock) -> None:
+    """Note that editions have been counted now, by what was counted and what was there before."""
+    _make_notes(holder_id, counted)
+    copies = {id_: (after, there.borrowed) for id_, (after, there) in counted.items() if after < there.own}
+    for note in db.session.scalars(
+        sa.select(ShelfNote)
+        .where(ShelfNote.holder_id == holder_id, ShelfNote.edition_id.in_(counted))
+        .execution_options(populate_existing=True)
+    ):
+        note.counted_at = clock.now()
+        if note.edition_id in copies:
+            note.worn = min(note.worn, sum(copies[note.edition_id]))
+    db.session.flush()
+
+
 def note_counted(*, holder: Holder, edition_ids: Collection[int], by: User, clock: Clock) -> None:
     """Note that these editions have been counted now, where the books agreed with the shelf."""
     _require_count(by, holder)
-    noted = set(
-        db.session.scalars(
-            sa.update(ShelfNote)
-            .where(ShelfNote.holder_id == holder.id, ShelfNote.edition_id.in_(edition_ids))
-            .values(counted_at=clock.now())
-            .returning(ShelfNote.edition_id)
-            .execution_options(synchronize_session="fetch")
-        )
+    _make_notes(holder.id, edition_ids)
+    db.session.execute(
+        sa.update(ShelfNote)
+        .where(ShelfNote.holder_id == holder.id, ShelfNote.edition_id.in_(edition_ids))
+        .values(counted_at=clock.now())
+        .execution_options(synchronize_session="fetch")
     )
-    for edition_id in sorted(set(edition_ids) - noted):
-        _note(holder.id, edition_id).counted_at = clock.now()
     db.session.flush()
+
+
+def _make_notes(holder_id: int, edition_ids: Collection[int]) -> None:
+    """Make the notes of some editions that are not there yet."""
+    new = {"holder_id": holder_id, "condition": Condition.GOOD, "worn": 0}
+    insert_missing(ShelfNote, [{**new, "edition_id": edition_id} for edition_id in sorted(edition_ids)])
 
 
 @dataclass(frozen=True)

@@ -238,6 +238,7 @@ EXPORT_COLUMNS = (
     "Федеральный перечень", "Можно до", "Учеников", "Комплектов", "Непарных", "Не хватает", "Излишек",
     "Код",
 )  # fmt: skip
+"""«Код» names the row for an import: own and worn copies may be edited, and the file be brought back."""
 
 
 def _exported(books: Iterable[ShelfBook]) -> Iterable[Sequence[Any]]:
@@ -436,6 +437,8 @@ def _edition_page(
     here = next((each for each in book.editions if each.edition_id == edition.id), None) if book else None
     if book is None or here is None:
         raise NotFound
+    if format_ := request.args.get("format"):
+        return _exported_history(format_, holder, book)
     shown: dict[str, Form] = {
         "note_form": NoteForm(
             formdata=None, prefix="note-", condition=(here.condition or Condition.GOOD).value, worn=here.worn
@@ -456,6 +459,31 @@ def _edition_page(
         conditions=CONDITION_NAMES,
         **shown,
     )
+
+
+def _exported_history(format_: str, holder: Holder, book: ShelfBook) -> Response:
+    zone = ZoneInfo(holder.district.timezone)
+    columns = [
+        _("Когда"), _("Что"), _("Год издания"), _("Часть"), _("Экземпляров"), _("Владелец"), _("Передача №"),
+        _("Документ"), _("Причина"), _("Кто"),
+    ]  # fmt: skip
+    rows = [
+        (
+            row.at.astimezone(zone),
+            _(MOVEMENT_NAMES[row.kind]),
+            row.year,
+            row.part if book.parts > 1 else None,
+            row.copies,
+            row.owner,
+            row.transfer_id,
+            row.document,
+            _(row.reason) if row.reason else "",
+            row.by,
+        )
+        for row in services.movements(holder, book.id)
+    ]
+    name = _("Движения на полке %(school)s: %(title)s", school=holder.short_name, title=book.title)
+    return export(format_, name, columns, rows)
 
 
 def _edition_here(holder_id: int, edition_id: int) -> tuple[Holder, Edition]:

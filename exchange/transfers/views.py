@@ -134,16 +134,10 @@ def waiting() -> Response:
     """Show what waits for this person, by step; a methodist approves many at once here."""
     rows = services.waiting(access.current(), clock=clock())
     if format_ := request.args.get("format"):
-        columns, cells = _table(rows)
-        return export(
-            format_,
-            _("Ждёт меня"),
-            [*columns, _("Что сделать"), _("Ответить до")],
-            [
-                [*line, _(rules.STEP_NAMES[row.step]) if row.step else _("Скоро вернуть"), row.answer_by]
-                for line, row in zip(cells, rows, strict=True)
-            ],
-        )
+        columns, lines = _table(rows)
+        steps = [_(rules.STEP_NAMES[row.step]) if row.step else _("Скоро вернуть") for row in rows]
+        todo = [[step, row.answer_by, *line] for step, row, line in zip(steps, rows, lines, strict=True)]
+        return export(format_, _("Ждёт меня"), [_("Что сделать"), _("Ответить до"), *columns], todo)
     groups: dict[StepName | None, list[services.Row]] = {}
     for row in rows:
         groups.setdefault(row.step, []).append(row)

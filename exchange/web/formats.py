@@ -19,10 +19,10 @@ def format_moment(value: datetime | None, zone: str) -> str:
 
 
 def format_number(value: float | None, digits: int = 0) -> str:
-    """Return «1 234» or «1 234,5», or a dash."""
+    """Return «1 234», «1 234,5» or «−3», or a dash."""
     if value is None:
         return "–"
-    return f"{value:,.{digits}f}".replace(",", NBSP).replace(".", ",")
+    return f"{value:,.{digits}f}".replace(",", NBSP).replace(".", ",").replace("-", "−")
 
 
 def format_percent(value: float | None) -> str:

@@ -90,7 +90,7 @@ class Portal(Flask):
                 if answer.status_code >= 400:
                     db.session.rollback()
                 else:
-                    _keep_answer(answer)
+                    keep_answer(answer)
         except StaleDataError as error:
             return self.finalize_request(self.handle_user_exception(error))
         return answer
@@ -113,6 +113,14 @@ def check_action_key() -> Response | None:
     view = current_app.view_functions.get(request.endpoint or "")
     if request.method in SAFE_METHODS or getattr(view, "outside_unit", False):
         return None
+    return first_answer()
+
+
+def first_answer() -> Response | None:
+    """Return the first answer to a repeated form, ``None`` to a new one, whose key is taken by that.
+
+    For views outside of a unit, in the unit in which they write; ``keep_answer`` belongs to it.
+    """
     key = request.form.get("_key", "")[:64]
     if not key:
         return None
@@ -144,7 +152,8 @@ def _fingerprint() -> str:
     return hashlib.sha256(payload.encode()).hexdigest()
 
 
-def _keep_answer(answer: Response) -> None:
+def keep_answer(answer: Response) -> None:
+    """Keep the answer to a form for a repeat of it."""
     key = g.get("action_key")
     if key is None:
         return

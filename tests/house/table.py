@@ -366,11 +366,6 @@ ROUTES: tuple[Route, ...] = (
     Route("reserve.write_off", "POST", own=OFFICES, thing="textbook", shared=True),
     Route("reserve.move", own=OFFICES, thing="textbook", shared=True),
     Route("reserve.move", "POST", own=OFFICES, thing="textbook", shared=True),
-    # --- papers
-    Route("reports.index", own=f"{HAS_SCHOOL} {SEES_SCHOOLS} outsider"),
-    Route("reports.surplus", **SHELF, thing="school in query"),
-    Route("reports.missing", **SHELF, thing="school in query"),
-    Route("reports.consolidated", own=f"{SEES_SCHOOLS} outsider"),
     # --- plans of the matching service
     Route("matching.index", own=OFFICES),
     Route("matching.create", "POST", own=OFFICES),
@@ -379,4 +374,9 @@ ROUTES: tuple[Route, ...] = (
     Route("matching.publish", "POST", own=METHODIST, thing="plan"),
     Route("matching.discard", "POST", own=METHODIST, thing="plan"),
     Route("matching.mark", "POST", own=METHODIST, thing="plan line"),
+    # --- papers of the exchange
+    Route("reports.index"),
+    Route("reports.surplus", **SHELF, thing="school in query"),
+    Route("reports.missing", **SHELF, thing="school in query"),
+    Route("reports.consolidated", own=f"{SEES_SCHOOLS} outsider"),
 )

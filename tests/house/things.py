@@ -25,7 +25,7 @@ from exchange.schools import services as schools
 from exchange.schools.models import District, Holder, User
 from exchange.schools.rules import Role
 from exchange.transfers.rules import Kind, State
-from tests import factories, fund_world, intake_world, postings_world, transfers_world
+from tests import factories, intake_world, postings_world, transfers_world
 from tests.factories import World
 from tests.house.table import Parameters
 from tests.transfers_world import Deal
@@ -214,11 +214,11 @@ def _lists(name: str) -> Maker:
 
 
 def _textbook(scene: Scene) -> Variants:
+    world = scene.giving
     with unit_of_work():
-        textbook = _deal(scene, scene.giving).textbook
-    # The fund has it, so that its lists are not empty.
-    fund_world.stock_fund(scene.giving, textbook, {1: 3}, clock=scene.clock)
-    return {"own": {"textbook_id": textbook.id}}
+        deal = _deal(scene, world)
+        postings_world.put_on_shelf(world.fund, deal.edition, 3, by=world.methodist, clock=scene.clock)
+        return {"own": {"textbook_id": deal.textbook.id}}
 
 
 def _for_own_textbook(name: str) -> Maker:

@@ -93,6 +93,14 @@ def meanings(columns: Columns) -> dict[str, str]:
         ("2021 г.", "year-2021"),
         ("5 класс", "grade-5"),
         ("10-11 кл.", "grade-10-11"),
+        ("Учебник (автор, название)", Role.TITLE),
+        ("Номенклатура", Role.TITLE),
+        ("Есть", Role.COPIES),
+        ("К-во", Role.COPIES),
+        ("Число учебников", Role.COPIES),
+        ("Инв. номер", Role.INVENTORY),
+        ("1 ч.", "part-1"),
+        ("Часть 2", "part-2"),
     ],
 )
 def test_a_heading_is_known_by_its_words(heading: str, role: str) -> None:
@@ -110,6 +118,16 @@ def test_a_heading_is_known_by_its_words(heading: str, role: str) -> None:
         "Примечание",
         "Учебный год",
         "Коэффициент",
+        "Кол-во уч-ся",
+        "Количество человек",
+        "Кол-во стр.",
+        "Кол-во классов",
+        "Количество ЭФУ",
+        "Надо докупить",
+        "Выдано учащимся",
+        "Списано",
+        "Год поступления",
+        "Кол-во учебников на 1 ученика",
     ],
 )
 def test_other_headings_are_no_books_and_no_counts(heading: str) -> None:
@@ -235,6 +253,201 @@ def test_of_several_counts_the_stock_is_taken() -> None:
         "Наличие": Role.COPIES,
         "К списанию": Role.WORN,
     }
+
+
+# --- the right number ---
+
+NONE = None
+TABLES: dict[str, tuple[list[Cells], list[tuple[str, str, int | None, int | None]]]] = {
+    "what is left and what is with pupils beside the total": (
+        [
+            ("Название", "Автор", "Класс", "Всего", "На руках", "В фонде", "Списано"),
+            ("Физика", "Перышкин А.В.", 7, 60, 50, 10, 2),
+            ("Физика", "Перышкин А.В.", 8, 58, 58, 0, 0),
+        ],
+        [("7", "", NONE, 60), ("8", "", NONE, 58)],
+    ),
+    "what is left and what is with pupils without a total": (
+        [
+            ("Автор", "Наименование", "Класс", "Выдано", "Остаток"),
+            ("Моро", "Математика", 1, 40, 10),
+            ("Моро", "Математика", 2, 44, 1),
+        ],
+        [("1", "", NONE, 50), ("2", "", NONE, 45)],
+    ),
+    "pupils, books and a shortage": (
+        [
+            ("Наименование", "Класс", "Кол-во уч-ся", "Кол-во учебников", "Нехватка", "% обеспеченности"),
+            ("Биология Пасечник", 5, 50, 45, 5, 90),
+            ("Биология Пасечник", 6, 51, 55, 0, 100),
+        ],
+        [("5", "", NONE, 45), ("6", "", NONE, 55)],
+    ),
+    "the same under one heading": (
+        [
+            ("Наименование", "Класс", "Количество", NONE, NONE, "Процент"),
+            (NONE, NONE, "учащихся", "учебников", "недостаёт", NONE),
+            ("Биология Пасечник", 5, 50, 45, 5, 90),
+            ("Биология Пасечник", 6, 51, 55, 0, 100),
+        ],
+        [("5", "", NONE, 45), ("6", "", NONE, 55)],
+    ),
+    "books and pupils by one word each": (
+        [
+            ("Класс", "Автор", "Название", "Учебники", "Учащиеся"),
+            (5, "Виленкин", "Математика", 50, 48),
+            (6, "Виленкин", "Математика", 51, 60),
+        ],
+        [("5", "", NONE, 50), ("6", "", NONE, 51)],
+    ),
+    "a column per part": (
+        [
+            ("Автор, название", "Класс", "Год", "1 ч.", "2 ч."),
+            ("Моро М.И. Математика", 1, 2018, 25, 24),
+            ("Климанова Л.Ф. Литературное чтение", 2, 2019, 30, NONE),
+        ],
+        [("1", "1", 2018, 25), ("1", "2", 2018, 24), ("2", "1", 2019, 30)],
+    ),
+    "parts under a heading": (
+        [
+            ("Автор, название", "Класс", "Количество", NONE),
+            (NONE, NONE, "Часть 1", "Часть 2"),
+            ("Моро М.И. Математика", 1, 25, 24),
+        ],
+        [("1", "1", NONE, 25), ("1", "2", NONE, 24)],
+    ),
+    "a column per class and nothing else": (
+        [
+            ("Автор, название", "1 кл.", "2 кл.", "3 кл."),
+            ("Моро М.И. Математика", 50, 48, 47),
+            ("Плешаков А.А. Окружающий мир", 50, NONE, 47),
+        ],
+        [("1", "", NONE, 50), ("2", "", NONE, 48), ("3", "", NONE, 47), ("1", "", NONE, 50),
+         ("3", "", NONE, 47)],
+    ),
+    "a class written once, totals in between": (
+        [
+            ("Класс", "Предмет", "Автор", "Кол-во"),
+            (1, "Математика", "Моро", 25),
+            (NONE, "Русский язык", "Канакина", 26),
+            (NONE, "Итого 1 кл.", NONE, 51),
+            (2, "Математика", "Моро", 27),
+            (NONE, "Русский язык", "Канакина", 28),
+            ("2 класс", "Итого", NONE, 55),
+            ("По школе всего", NONE, NONE, 106),
+        ],
+        [("1", "", NONE, 25), ("1", "", NONE, 26), ("2", "", NONE, 27), ("2", "", NONE, 28)],
+    ),
+    "prices, pages and sums": (
+        [
+            ("Автор", "Заглавие", "Класс", "Кол-во стр.", "Цена", "Кол-во экз.", "Сумма"),
+            ("Перышкин", "Физика", 7, 224, 300, 25, 7500),
+            ("Перышкин", "Физика", 8, 240, 300, 26, 7800),
+        ],
+        [("7", "", NONE, 25), ("8", "", NONE, 26)],
+    ),
+    "an inventory book": (
+        [
+            ("Дата записи", "Инв. номер", "Автор и заглавие", "Класс", "Год издания", "Цена"),
+            ("01.09.2019", 10234, "Моро М.И. Математика", 1, 2019, 350),
+            ("01.09.2019", "10235-10240; 10250", "Моро М.И. Математика", 2, 2019, 350),
+        ],
+        [("1", "", 2019, 1), ("2", "", 2019, 7)],
+    ),
+    "movements of a year": (
+        [
+            ("Класс", "Автор, название", "Кол-во на начало года", "Поступило", "Выбыло", "Кол-во на конец"),
+            (5, "Виленкин Математика", 50, 10, 5, 55),
+        ],
+        [("5", "", NONE, 55)],
+    ),
+    "two buildings and their sum": (
+        [
+            ("Наименование", "Класс", "Кол-во (здание 1)", "Кол-во (здание 2)", "Всего"),
+            ("Физика Перышкин", 7, 50, 10, 60),
+            ("Физика Перышкин", 8, 45, 9, 54),
+        ],
+        [("7", "", NONE, 60), ("8", "", NONE, 54)],
+    ),
+    "a title that names the class, notes below": (
+        [
+            ("Перечень учебников для 7 класса",),
+            ("Автор", "Название", "Кол-во"),
+            ("Макарычев", "Алгебра", 45),
+            ("Библиотекарь", NONE, "Сидорова"),
+            ("Примечание: учебники 2012 года подлежат списанию",),
+        ],
+        [("7", "", NONE, 45)],
+    ),
+    "counts of school years": (
+        [
+            ("Название учебника", "Класс", "2022-2023", "2023-2024", "2024-2025"),
+            ("Алгебра Макарычев", 7, 50, 48, 45),
+        ],
+        [("7", "", NONE, 45)],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_of_many_numbers_the_stock_is_counted(name: str) -> None:
+    table, expected = TABLES[name]
+    _columns, rows = read(*table)
+    found = books(rows)
+    assert [(row.wording.grades, row.wording.part, row.year, row.copies) for row in found] == expected  # type: ignore[union-attr]
+    assert not [row.fault for row in found if row.fault]
+
+
+def test_two_counts_of_equal_right_are_asked_about() -> None:
+    columns, _rows = read(
+        ("Наименование", "Класс", "Кол-во, корпус 1", "Кол-во, корпус 2"), ("Физика Перышкин", 7, 50, 10)
+    )
+    assert columns.confidence <= 0.5
+
+
+def test_tables_side_by_side() -> None:
+    table = numbered(
+        ("5 класс", NONE, NONE, "6 класс"),
+        ("Название", "Год", "Кол-во", "Название", "Год", "Кол-во"),
+        ("Математика Виленкин", 2018, 50, "Математика Виленкин", 2019, 48),
+        ("Биология Пасечник", 2017, 51),
+    )
+    found = [
+        (row.row, row.wording.grades, row.year, row.copies)  # type: ignore[union-attr]
+        for rows in importer.side_by_side(table)
+        for row in books(read_rows(rows, find_columns(rows), sheet=0))
+    ]
+    assert found == [(3, "5", 2018, 50), (4, "5", 2017, 51), (3, "6", 2019, 48)]
+
+
+def test_pairs_of_year_and_count_are_tables_too() -> None:
+    table = numbered(
+        ("Автор, название", "Класс", "Год", "Кол-во", "Год", "Кол-во"),
+        ("Перышкин Физика", 7, 2015, 30, 2018, 20),
+        ("8 класс",),
+        ("Перышкин Физика", NONE, 2016, 25, NONE, NONE),
+        ("Перышкин Физика", NONE, NONE, NONE, 2017, 5),
+    )
+    tables = importer.side_by_side(table)
+    found = [
+        (row.row, row.wording.grades, row.year, row.copies)  # type: ignore[union-attr]
+        for rows in tables
+        for row in books(read_rows(rows, find_columns(rows), sheet=0))
+        if row.copies
+    ]
+    assert found == [(2, "7", 2015, 30), (4, "8", 2016, 25), (2, "7", 2018, 20), (5, "8", 2017, 5)]
+    assert {number for rows in tables for number, _ in rows} == {1, 2, 3, 4, 5}
+
+
+def test_an_ordinary_table_is_one_table() -> None:
+    table = numbered(("Название", "Класс", "Кол-во"), ("Физика Перышкин", 7, 50))
+    assert importer.side_by_side(table) == [table]
+
+
+def test_a_hidden_sheet_is_left_alone() -> None:
+    table = numbered(("Название", "Класс", "Кол-во"), ("Физика Перышкин", 7, 50))
+    assert find_columns(table).used
+    assert not find_columns(table, hidden=True).used
 
 
 # --- rows ---

@@ -14,7 +14,15 @@ from openpyxl import Workbook
 from exchange import sheets
 from exchange.errors import Invalid
 from exchange.regions.importer import read_report
-from exchange.regions.rules import Holding, Report, place_of, sums_of
+from exchange.regions.rules import (
+    Holding,
+    Report,
+    grades_by_pupils,
+    grades_in,
+    place_of,
+    sums_of,
+    with_grades,
+)
 from tests.house.source import ROOT
 
 FORMS = ROOT.parent / "shared" / "forms"
@@ -110,6 +118,117 @@ def test_a_flat_table_names_everything_in_its_columns() -> None:
     assert report.left_aside == (4,)
 
 
+Place = tuple[str, str, int, int]
+REPORTS: dict[str, tuple[list[list[object]], list[Place]]] = {
+    "other words, per cent, totals of districts": (
+        [
+            ["Обеспеченность учебниками на 01.09.2023"],
+            ["Муниципалитет", "ОО", "Предмет", "Класс", "Учебник", "Кол-во экз. в фонде", "Контингент",
+             "% обеспеченности"],
+            ["Читинский район", "СОШ № 1", "Физика", 7, "Физика. 7 класс", 45, 50, 90],
+            [None, "СОШ № 2", "Физика", 7, "Физика. 7 класс", "1 055 экз.", "1 000", "105,5%"],
+            ["Итого по району", None, None, None, None, 1100, 1050, 104.8],
+            ["Карымский район", "СОШ № 3", "Химия", 8, "Химия. 8 класс", 20, "40 чел.", 50],
+            ["Карымский район", "ВСЕГО", None, None, None, 20, 40, 50],
+        ],
+        [
+            ("Читинский район", "СОШ № 1", 45, 50),
+            ("Читинский район", "СОШ № 2", 1055, 1000),
+            ("Карымский район", "СОШ № 3", 20, 40),
+        ],
+    ),
+    "two header rows, need before stock": (
+        [
+            ["№", "Муниципалитет", "Наименование учебника", "Потребность", "Количество"],
+            [None, None, None, None, "учебников в фонде", "подлежит списанию", "учащихся"],
+            [1, 2, 3, 4, 5, 6, 7],
+            [1, "Город Чита", "Биология. 5 класс", 200, "1 200", 100, "1 300"],
+            [2, "Агинский район", "Биология. 5 класс", 0, 300, 0, 250],
+        ],
+        [("Город Чита", "", 1200, 1300), ("Агинский район", "", 300, 250)],
+    ),
+    "groups with sums in their headings": (
+        [
+            ["Наименование учебника", "Класс", "Наличие", "Обучающихся", "Коэффициент"],
+            ["1. Бийский район", None, 90, 98, 0.92],
+            ["МБОУ «Лесная СОШ»", None, 90, 98, 0.92],
+            ["Алгебра", 7, 30, 28, 1.07],
+            ["Геометрия", "7-9", 60, 70, 0.86],
+            ["2. Советский район", None, 33, 30, 1.1],
+            ["Алгебра", 7, 33, 30, 1.1],
+            ["Общий итог", None, 123, 128, 0.96],
+        ],
+        [
+            ("Бийский район", "МБОУ «Лесная СОШ»", 30, 28),
+            ("Бийский район", "МБОУ «Лесная СОШ»", 60, 70),
+            ("Советский район", "", 33, 30),
+        ],
+    ),
+    "per cent beside shifted figures": (
+        [
+            ["Муниципалитет", "ОО", "Название учебника", "Автор", "Наличие учебников", "Учеников", "%"],
+            ["Акшинский округ"],
+            ["Физика. 7 класс", 30, 40, 75],
+            ["Химия. 8 класс", 40, 40, 100],
+            ["Могочинский округ"],
+            ["Физика. 7 класс", 50, 40, 125],
+        ],
+        [("Акшинский округ", "", 30, 40), ("Акшинский округ", "", 40, 40), ("Могочинский округ", "", 50, 40)],
+    ),
+    "no title column, the district above": (
+        [
+            ["Карымский район"],
+            ["Школа", "Класс", "Предмет", "Автор учебника", "Кол-во учащихся", "Кол-во учебников"],
+            ["СОШ № 1", 5, "Математика", "Виленкин Н.Я.", 50, 45],
+            [None, 5, "Русский язык", "Ладыженская Т.А.", 50, 55],
+            ["СОШ № 2", 5, "Математика", "Виленкин Н.Я.", None, 25],
+        ],
+        [
+            ("Карымский район", "СОШ № 1", 45, 50),
+            ("Карымский район", "СОШ № 1", 55, 50),
+            ("Карымский район", "СОШ № 2", 25, 0),
+        ],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_reports_of_other_regions(name: str) -> None:
+    rows, expected = REPORTS[name]
+    report = report_of(*rows)
+    assert [(each.district, each.school, each.stock, each.pupils) for each in report.holdings] == expected
+    assert report.left_aside == ()
+    assert all(each.agrees for each in report.holdings)
+
+
+def test_subjects_and_classes_as_headings_belong_to_the_titles_below() -> None:
+    report = report_of(
+        ["Название учебника", "Издательство", "Количество экземпляров", "Обучающихся", "К"],
+        ["Балейский район"],
+        ["Русский язык"],
+        ["5 класс"],
+        ["Ладыженская Т.А.", "Просвещение", 100, 120, 0.83],
+    )
+    (holding,) = report.holdings
+    assert (holding.subject, holding.grades, holding.publisher) == ("Русский язык", "5", "Просвещение")
+
+
+def test_sheets_are_districts_and_the_summary_is_no_district() -> None:
+    book = Workbook()
+    for name, stock in (("Агинский район", 10), ("Акшинский район", 30), ("Свод", 40)):
+        sheet = book.create_sheet(name)
+        sheet.append(["Учебник", "Класс", "Наличие, экз.", "Учащихся"])
+        sheet.append(["Физика", 7, stock, 20])
+    file = io.BytesIO()
+    book.save(file)
+    file.seek(0)
+    report = read_report(file, "отчёт.xlsx")
+    assert [(each.district, each.stock) for each in report.holdings] == [
+        ("Агинский район", 10),
+        ("Акшинский район", 30),
+    ]
+
+
 def test_a_false_ratio_is_told() -> None:
     holding = Holding(1, "", "", "", "Физика", "", "", "", 9, 31, 0, 0.9, None)
     assert not holding.agrees
@@ -155,3 +274,76 @@ def test_the_real_reports_sum_up_to_what_they_state(name: str) -> None:
     )
     # Its last rows count the electronic books too.
     assert sum(each.stated_need or 0 for each in report.holdings) == stated
+
+
+@pytest.mark.parametrize(
+    ("text", "grades"),
+    [
+        ("Математика. 6 класс", "6"), ("Геометрия 7-9 классы", "7-9"), ("География 6кл.", "6"),
+        ("Физика, 10–11 кл", "10-11"), ("Букварь. В 2 ч.", ""), ("История 1800-1900", ""), ("12 класс", ""),
+        ("Немецкий язык. 5-й класс", "5"), ("Классика 5", ""),
+    ],
+)  # fmt: skip
+def test_the_class_in_a_title(text: str, grades: str) -> None:
+    assert grades_in(text) == grades
+
+
+def titles(*rows: tuple[str, int], district: str = "Район") -> list[Holding]:
+    return [
+        Holding(number, district, "", "", title, "", "", "", 1, pupils, 0, None, None)
+        for number, (title, pupils) in enumerate(rows, start=1)
+    ]
+
+
+def test_a_number_of_pupils_stands_for_a_class() -> None:
+    stated = [("А. 5 класс", 60), ("Б. 5 класс", 60), ("В. 6 класс", 70), ("Г. 6 класс", 70)]
+    told = with_grades(titles(*stated, ("Химия", 60), ("Музыка", 130), ("Труд", 61)))
+    assert [(each.grades, each.inferred) for each in told] == [
+        *[("", False)] * 4, ("5", True), ("5-6", True), ("", False),
+    ]  # fmt: skip
+
+
+def test_one_title_or_two_classes_of_a_size_tell_nothing() -> None:
+    assert grades_by_pupils(titles(("А. 5 класс", 60))) == {("Район", ""): {}}
+    at_odds = titles(("А. 5 класс", 60), ("Б. 5 класс", 60), ("В. 6 класс", 60), ("Г. 6 класс", 60))
+    assert grades_by_pupils(at_odds) == {("Район", ""): {}}
+    other = titles(("А. 5 класс", 60), ("Б. 5 класс", 60)) + titles(("Химия", 60), district="Другой")
+    assert not with_grades(other)[2].inferred
+
+
+@pytest.mark.parametrize("name", ["regional_provision_report.xlsx", "regional_provision_report_small.xlsx"])
+def test_titles_that_state_their_class_are_told_it_by_the_others(name: str) -> None:
+    if not (FORMS / name).exists():
+        pytest.skip("the workbooks of ../shared are not there")
+    with (FORMS / name).open("rb") as source:
+        known = [each for each in read_report(source, name).holdings if not each.inferred]
+    right = wrong = 0
+    for each in known[::5]:
+        grades = grades_in(each.title)
+        told = grades_by_pupils(other for other in known if other is not each)
+        guess = told.get((each.district, each.school), {}).get(each.pupils)
+        if grades and guess:
+            right, wrong = right + (guess == grades), wrong + (guess != grades)
+    assert right > 3
+    assert wrong <= 0.05 * right
+
+
+def test_a_heading_above_a_heading_is_a_place() -> None:
+    row: list[object] = [None] * 7
+    report = report_of(
+        HEADER,
+        ["Чита"],
+        ["Дрофа"],
+        ["Физика. 7 класс", *row, *figures(9, 31)],
+        ["Мнемозина"],
+        ["Алгебра. 8 класс", *row, *figures(9, 31)],
+        ["Борзя"],
+        ["МБОУ «СОШ № 1»"],
+        ["Дрофа"],
+        ["Физика. 7 класс", *row, *figures(9, 31)],
+    )
+    assert [(each.district, each.school, each.publisher) for each in report.holdings] == [
+        ("Чита", "", "Дрофа"),
+        ("Чита", "", "Мнемозина"),
+        ("Борзя", "МБОУ «СОШ № 1»", "Дрофа"),
+    ]

@@ -416,6 +416,77 @@ def test_a_reopened_sheet_does_not_settle_anything_twice(
         services.reopen(sheet.id, seen=None, by=world.methodist, clock=clock)
 
 
+def test_a_shortage_that_is_no_loss_any_more_leaves_the_act(
+    world: World, clock: FrozenClock, sheet: CountSheet
+) -> None:
+    """Else the copies would leave the books twice: with the count, and with the act."""
+    wrong, fewer, kept = (on_shelf(world, clock, 12, title) for title in ("Б", "В", "Г"))
+    for edition in (wrong, fewer, kept):
+        tap(sheet, edition, 8, by=world.donor, clock=clock)
+        decide(sheet, edition, Decision.LOST, world, clock)
+    act_id = confirm(sheet, world, clock).act_id
+    with unit_of_work():
+        services.reopen(sheet.id, seen=sheet.version, by=world.methodist, clock=clock)
+    decide(sheet, wrong, Decision.CORRECTION, world, clock)
+    tap(sheet, fewer, 11, by=world.donor, clock=clock)
+    decide(sheet, fewer, Decision.LOST, world, clock)
+    confirm(sheet, world, clock)
+    act = db.session.get_one(WriteOffAct, act_id, populate_existing=True)
+    assert {line.edition_id: line.copies for line in act.lines} == {fewer.id: 1, kept.id: 4}
+    assert own(world.donor_school, wrong) == 8
+
+
+def test_more_losses_than_an_act_has_lines_do_not_stop_a_count(
+    world: World, clock: FrozenClock, sheet: CountSheet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exchange.disposals.rules.MOST_LINES", 2)
+    editions = [on_shelf(world, clock, 5, title) for title in ("Б", "В", "Г")]
+    for edition in editions:
+        tap(sheet, edition, 4, by=world.donor, clock=clock)
+    with unit_of_work():
+        services.decide_all(sheet.id, Decision.LOST, by=world.donor, clock=clock)
+    act = db.session.get_one(WriteOffAct, confirm(sheet, world, clock).act_id)
+    assert len(act.lines) == 2
+    # What did not fit is not forgotten: the next act is offered it.
+    found = disposals.suggested(world.donor_school, today=date(2026, 9, 14)).suggestions
+    assert [(each.reason, each.copies) for each in found] == [(WriteOffReason.LOST, 1)]
+
+
+def test_a_long_count_is_confirmed_in_as_many_questions_as_a_shorter_one(
+    world: World, clock: FrozenClock, campaign: CountingCampaign
+) -> None:
+    asked = []
+    for number in (120, 160):
+        sheet = begin(world, clock, campaign)
+        for place in range(number):
+            edition = on_shelf(world, clock, 5, f"К{number}-{place}")
+            tap(sheet, edition, 6 if place % 2 else 4, by=world.donor, clock=clock)
+        with unit_of_work():
+            services.decide_all(sheet.id, Decision.LOST, by=world.donor, clock=clock)
+        with count_queries() as queries:
+            confirm(sheet, world, clock)
+        asked.append(sum(not each.startswith("INSERT") for each in queries))
+        with unit_of_work():
+            services.close_campaign(campaign.id, seen=None, by=world.methodist, clock=clock)
+        campaign = open_campaign(world, clock)
+    assert asked[1] <= asked[0]
+    assert not ledger.verify()
+
+
+def test_copies_in_the_draft_act_for_another_reason_are_named(
+    world: World, clock: FrozenClock, sheet: CountSheet
+) -> None:
+    edition = on_shelf(world, clock, 5)
+    with unit_of_work():
+        act = disposals.draft_for(world.donor_school, by=world.donor, clock=clock)
+        disposals.add_line(act.id, edition.id, WriteOffReason.WORN, 4, by=world.donor, clock=clock)
+    tap(sheet, edition, 2, by=world.donor, clock=clock)
+    decide(sheet, edition, Decision.LOST, world, clock)
+    with pytest.raises(Refusals) as refused:
+        confirm(sheet, world, clock)
+    assert set(refused.value.lines) == {edition.id}
+
+
 def test_lost_copies_leave_the_books_with_their_act(
     world: World, clock: FrozenClock, sheet: CountSheet
 ) -> None:

@@ -22,6 +22,7 @@ from exchange.intake.rules import IntakeState, Outcome
 from exchange.ledger import services as ledger
 from exchange.ledger.models import Movement
 from exchange.ledger.rules import WriteOffReason
+from exchange.recognition import services as recognition
 from exchange.runs import Run
 from exchange.schools.models import User
 from exchange.stock import services as stock
@@ -565,4 +566,69 @@ def test_every_sheet_and_row_is_kept(
         (1, 2): ["Адрес"],
         (2, 1): ["Количество", "Наименование"],
         (2, 2): ["6", "Геометрия 7-9 Атанасян"],
+    }
+
+
+def test_a_file_that_counts_without_end_is_refused(
+    world: World, load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few megabytes of numbers under a heading for each year would be millions of rows."""
+    monkeypatch.setattr("exchange.intake.importer.MOST_ROWS", 40)
+    years = [str(year) for year in range(2010, 2024)]
+    with pytest.raises(Invalid, match="слишком много"):
+        load(
+            content=workbook(
+                [
+                    ["Автор", "Наименование", *years],
+                    *(["Перышкин", f"Физика {number}", *[1] * len(years)] for number in range(3)),
+                ]
+            )
+        )
+    found = db.session.scalars(sa.select(Intake)).one()
+    assert found.state is IntakeState.FAILED
+
+
+def test_an_old_reading_does_not_write_over_a_new_one(
+    world: World, clock: FrozenClock, books: dict[str, Textbook], load: Load
+) -> None:
+    intake = load(line(*PHYSICS, 2023, 25, 2))
+    (columns,) = services.columns_of(intake)
+
+    def corrected(number: str, role: str) -> int:
+        roles = list(columns.roles)
+        roles[list(columns.headings).index(number)] = role
+        return in_unit(
+            lambda: services.set_columns(
+                intake.id, 0, roles=roles, used=True, seen=None, by=world.donor, clock=clock
+            )
+        )
+
+    old = corrected("К списанию", "copies")
+    clock.advance(hours=1)
+    # Nothing has been heard of it for long, so it is taken for dead; it only was slow.
+    in_unit(lambda: services.revive(intake.id, by=world.donor, clock=clock))
+    new = corrected("К списанию", "other")
+    with pytest.raises(WrongMoment):
+        services.reread(db.session.get_one(Run, old), lambda done, total: None, clock=clock)
+    assert db.session.get_one(Intake, intake.id, populate_existing=True).state is IntakeState.READING
+    services.reread(db.session.get_one(Run, new), lambda done, total: None, clock=clock)
+    assert [row.worn for row in rows_of(intake) if row.wording] == [None]
+
+
+def test_rows_without_a_single_letter_are_answered_one_by_one(
+    world: World, clock: FrozenClock, books: dict[str, Textbook], load: Load
+) -> None:
+    """What names no book is no wording: nothing is learned from it, and one answer is for one row."""
+    rows = [["ISBN", "Наименование", "Год издания", "Количество"]]
+    rows += [["978-5-09-0", "Физика", 2023, 3], ["–", "", 2023, 25], ["–", "", 2022, 5]]
+    intake = load(content=workbook(rows))
+    first, second = (row.id for row in rows_of(intake) if row.wording and not row.group_key)
+    for row_id, book in ((first, "physics"), (second, "geometry")):
+        with unit_of_work():
+            services.choose(row_id, books[book].id, by=world.donor, clock=clock)
+    assert recognition.aliases_of(world.donor_school) == {}
+    in_unit(lambda: services.take_back(first, by=world.donor))
+    assert {row.id: row.textbook_id for row in rows_of(intake) if row.id in (first, second)} == {
+        first: None,
+        second: books["geometry"].id,
     }

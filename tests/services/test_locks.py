@@ -10,7 +10,10 @@ import pytest
 import sqlalchemy as sa
 
 from exchange.clock import FrozenClock
+from exchange.counting import services as counting
+from exchange.counting.rules import Decision
 from exchange.db import db, in_unit, unit_of_work
+from exchange.disposals import services as disposals
 from exchange.errors import Invalid
 from exchange.journal import JournalEntry
 from exchange.postings import services as postings
@@ -20,6 +23,7 @@ from exchange.schools.models import User
 from exchange.transfers import services
 from exchange.transfers.rules import State
 from exchange.web.unit import Portal
+from tests import counting_world, factories
 from tests.conftest import ENGINE, SignIn
 from tests.factories import World
 from tests.postings_world import TODAY, make_textbook, request_of
@@ -69,6 +73,30 @@ def test_whoever_approves_locks_the_district_first(
     sa.event.listen(db.engine, "before_cursor_execute", note)
     assert client.post(url.format(id=number), data={"id": str(number)}).status_code == 303
     assert locks[:2] == ["district", "transfer"]
+
+
+def test_a_count_waits_for_the_act_before_it_locks_copies(world: World, clock: FrozenClock) -> None:
+    """In the order of posting an act: else the two would wait for each other."""
+    textbook = factories.make_textbook("Математика")
+    factories.put_on_shelf(world.donor_school, textbook, 12, by=world.donor, clock=clock)
+    edition = counting_world.edition_of(textbook)
+    sheet = counting_world.begin(world, clock, counting_world.open_campaign(world, clock))
+    counting_world.tap(sheet, edition, 10, by=world.donor, clock=clock)
+    with unit_of_work():
+        counting.decide_all(sheet.id, Decision.LOST, by=world.donor, clock=clock)
+    with unit_of_work():
+        disposals.draft_for(world.donor_school, by=world.donor, clock=clock)
+    locks: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        if " FOR " in statement:
+            locks.append(statement.partition("FROM ")[2].split()[0])
+
+    sa.event.listen(db.engine, "before_cursor_execute", note)
+    with unit_of_work():
+        counting.confirm(sheet.id, seen=None, by=world.donor, clock=clock)
+    assert "balance" in locks
+    assert locks.index("write_off_act") < locks.index("balance")
 
 
 def test_copies_found_meanwhile_are_not_asked_away(app: Portal, world: World, clock: FrozenClock) -> None:

@@ -14,7 +14,7 @@ from exchange.catalog.models import Textbook
 from exchange.catalog.rules import SchoolYear
 from exchange.classes.models import ClassGroup
 from exchange.clock import FrozenClock
-from exchange.db import db, unit_of_work
+from exchange.db import db, in_unit, unit_of_work
 from exchange.errors import Forbidden, Invalid, NotFound, Stale
 from exchange.ledger import services as ledger
 from exchange.postings.models import Offer, Request
@@ -25,7 +25,9 @@ from exchange.schools.models import Holder, User
 from exchange.stock import services as stock
 from exchange.stock.rules import Condition, Reserve
 from exchange.transfers.rules import Kind, State
+from exchange.web.unit import Portal
 from tests.counting import count_queries
+from tests.counting_world import at_once
 from tests.factories import World, enrol, make_textbook, put_on_shelf
 from tests.transfers_world import make_deal, walk
 
@@ -202,6 +204,26 @@ def test_small_counts_are_for_the_school_and_the_methodist(world: World, clock: 
     assert services.forecast(schools=[school], this_year=YEAR, on=TODAY, by=world.accountant).shortages == []
 
 
+def test_a_small_shortage_of_next_year_is_for_the_school_and_the_methodist(
+    world: World, clock: FrozenClock
+) -> None:
+    special = make_textbook("Чтение", subject="Чтение", special_needs=True)
+    school = world.donor_school
+    put_on_shelf(school, special, 20, by=world.donor, clock=clock)
+    for year in (2026, 2027):
+        choose(school, [(1, "", special, 20)], clock, year)
+        groups(school, {(1, ""): 20}, year)
+    with unit_of_work():
+        stock.set_reserve(school=school, reserve=Reserve(wear_percent=5), by=world.donor, clock=clock)
+
+    def seen_by(by: User) -> tuple[list[int], int]:
+        found = services.forecast(schools=[school], this_year=YEAR, on=TODAY, by=by)
+        return [short.missing for short in found.shortages], found.hidden
+
+    assert seen_by(world.donor) == seen_by(world.methodist) == ([1], 0)
+    assert seen_by(world.accountant) == ([], 1)
+
+
 def test_as_many_queries_for_three_schools_as_for_one(world: World, clock: FrozenClock) -> None:
     book = make_textbook()
     schools = [world.donor_school, world.recipient_school, world.stranger_school]
@@ -252,6 +274,33 @@ def test_nothing_is_posted_twice_and_nothing_that_has_changed(world: World, cloc
     with pytest.raises(Stale):
         follow(school, seen, by, clock)
     assert db.session.scalars(sa.select(Request.textbook_id)).all() == [short.id]
+
+
+def test_two_people_at_once_offer_a_surplus_once(app: Portal, world: World, clock: FrozenClock) -> None:
+    """Half of what is free is spare: twice that would leave the school's own pupils without books."""
+    school, books = world.donor_school, []
+    for number in range(8):
+        books.append(make_textbook(f"Физика {number}", subject=f"Физика {number}"))
+        put_on_shelf(school, books[-1], 40, by=world.donor, clock=clock)
+    enrol(school, {1: 20}, by=world.donor, clock=clock)
+    chosen = keys(school)
+    assert len(chosen) == 8
+
+    def give() -> None:
+        in_unit(
+            lambda: services.carry_out(
+                school=db.session.get_one(Holder, school_id),
+                keys=chosen,
+                expires_on=EXPIRES,
+                by=db.session.get_one(User, person_id),
+                clock=clock,
+            )
+        )
+
+    school_id, person_id = school.id, world.donor.id
+    refused = at_once(app, give, give)
+    assert [type(error) for error in refused if error is not None] == [Stale]
+    assert db.session.scalars(sa.select(Offer.copies)).all() == [20] * 8
 
 
 def test_a_surplus_of_several_years_is_several_offers_with_the_shelfs_condition(

@@ -13,9 +13,10 @@ from exchange.clock import FrozenClock
 from exchange.db import db, unit_of_work
 from exchange.ledger import services as ledger
 from exchange.ledger.models import Balance
+from exchange.postings.models import Offer, Request, RequestPart
 from exchange.recognition import services as recognition
 from exchange.regions import services
-from exchange.regions.rules import Holding, Report
+from exchange.regions.rules import Holding, Report, with_grades
 from exchange.schools.models import Holder
 from exchange.schools.rules import HolderKind
 from tests.factories import World, make_textbook
@@ -82,9 +83,30 @@ def test_a_district_is_made_of_it(books, report: Report, clock: FrozenClock) -> 
             timezone="Asia/Krasnoyarsk",
             printed=2017,
             source="сводный отчёт",
+            posting_days=60,
             clock=clock,
         )
-        district_id = made.id
+        district_id = made.district.id
+    # 20 of physics in Agin; Mogocha lacks physics and algebra, Agin algebra.
+    assert (made.offers, made.requests, made.refused) == (1, 3, 0)
+    offers = db.session.execute(
+        sa.select(Offer.copies, Holder.name).join(Holder).where(Offer.district_id == district_id)
+    )
+    assert list(offers) == [(20, "Агинский район")]
+    wanted = db.session.execute(
+        sa.select(Holder.name, RequestPart.part, RequestPart.copies)
+        .join(Request, Request.school_id == Holder.id)
+        .join(RequestPart)
+        .where(Request.district_id == district_id)
+        .order_by(Holder.name, RequestPart.part, RequestPart.copies)
+    )
+    assert list(wanted) == [
+        ("Агинский район", 1, 20),
+        ("Агинский район", 2, 20),
+        ("Могочинский район", 1, 4),
+        ("Могочинский район", 1, 35),
+        ("Могочинский район", 2, 4),
+    ]
     schools = {
         holder.name: holder.id
         for holder in db.session.scalars(
@@ -113,3 +135,36 @@ def test_a_district_is_made_of_it(books, report: Report, clock: FrozenClock) -> 
 
 def test_the_recogniser_is_the_portals_own(books) -> None:
     assert recognition.recogniser() is recognition.recogniser()
+
+
+def test_the_number_of_pupils_tells_the_class(books, clock: FrozenClock) -> None:
+    seventh = make_textbook(
+        "Биология", subject="Биология", grades=(7, 7), authors="Пономарёва И.Н.; Корнилова О.А."
+    )
+    make_textbook("Биология", subject="Биология", grades=(8, 8), authors="Пономарёва И.Н.; Корнилова О.А.")
+    rows = [
+        holding(1, "Агинский район", "Перышкин И.М., Иванов А.И. Физика. 7 класс", 50, 30),
+        holding(2, "Агинский район", "Макарычев Ю.Н., Миндюк Н.Г. Алгебра. 7 класс. В 2-х ч.", 10, 30),
+        holding(3, "Агинский район", "Пономарёва И.Н., Корнилова О.А. Биология", 10, 30),
+        holding(4, "Могочинский район", "Пономарёва И.Н., Корнилова О.А. Биология", 10, 30),
+    ]
+    found = services.recognise([report_of(*with_grades(rows))])
+    assert (found.sure, found.by_pupils) == (3, 1)
+    assert [each.row for each in found.unclear] == [4]
+    assert ("Агинский район", seventh.id) in {(each.place, each.textbook_id) for each in found.stocks}
+
+
+def test_the_same_pupils_count_once(books) -> None:
+    physics = "Перышкин И.М., Иванов А.И. Физика. 7 класс"
+    found = services.recognise(
+        [
+            report_of(
+                *(
+                    holding(row, "Агинский район", physics, 10, pupils)
+                    for row, pupils in ((1, 30), (2, 30), (3, 8))
+                )
+            )
+        ]
+    )
+    (total,) = found.stocks
+    assert (total.stock, total.pupils) == (30, 38)

@@ -156,3 +156,11 @@ def test_the_methodist_sees_all_schools(world: World, sign_in: SignIn, clock: Fr
     ]  # fmt: skip
     exported = client.get("/classes?format=csv").data.decode("utf-8-sig")
     assert f"{world.recipient_school.short_name};3;0;0;0;0;47;0;0;0;8;0;0;55" in exported
+
+
+def test_a_wrong_table_is_not_listed_cell_by_cell(world: World, sign_in: SignIn) -> None:
+    text = "5А\t24\n" + "ZZZ\t12\n" * 500
+    answer = sign_in(world.donor).post("/classes/import", data={"text": text})
+    assert answer.status_code == 200
+    assert "500 ячеек не прочитано" in answer.text
+    assert answer.text.count("Класс не понят") == 20

@@ -11,9 +11,12 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from exchange.catalog.models import Textbook
-from exchange.db import db
+from exchange.clock import FrozenClock
+from exchange.db import db, unit_of_work
+from exchange.intake import services
 from exchange.intake.models import Intake, IntakeRow
 from exchange.intake.rules import IntakeState, Outcome
+from exchange.web.unit import Portal
 from tests import counting
 from tests.conftest import SignIn
 from tests.factories import World
@@ -301,3 +304,33 @@ def test_the_list_of_imports(world: World, books: dict[str, Textbook], librarian
     page = librarian.get("/intake")
     assert "на сверке" in page.text
     assert "фонд.xlsx" in page.text
+
+
+def test_a_file_sent_twice_by_one_form_is_one_import(
+    world: World, books: dict[str, Textbook], librarian: FlaskClient
+) -> None:
+    """Without JavaScript a second press of the button sends the form again."""
+    first, second = (bring(librarian, _key="one-form") for _ in range(2))
+    assert (first.status_code, second.status_code) == (303, 303)
+    assert first.location == second.location
+    db.session.rollback()
+    assert db.session.scalar(sa.select(sa.func.count()).select_from(Intake)) == 1
+    assert bring(librarian, _key="another").location != first.location
+
+
+def test_the_content_of_a_reading_that_died_does_not_stay_on_the_disk(
+    app: Portal, world: World, clock: FrozenClock, books: dict[str, Textbook], librarian: FlaskClient
+) -> None:
+    folder = app.extensions["settings"].instance / "uploads"
+    with unit_of_work():
+        dead = services.start(holder=world.donor_school, file="фонд.xlsx", by=world.donor, clock=clock)
+        dead_id, run_id = dead.id, dead.run_id
+    folder.mkdir(exist_ok=True)
+    path = services.upload_path(folder, run_id)
+    path.write_bytes(TABLE)
+    brought(librarian)
+    assert path.exists()
+    clock.advance(hours=1)
+    assert librarian.post(f"/intake/{dead_id}/revive").status_code == 303
+    brought(librarian)
+    assert list(folder.iterdir()) == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from datetime import date
 
@@ -103,6 +105,18 @@ def test_the_shelf_as_a_file(world: World, book, sign_in: SignIn) -> None:
     assert ";Математика;" in lines[1]
     assert client.get("/shelf?format=xlsx").status_code == 200
     assert client.get("/shelf?format=doc").status_code == 404
+
+
+def test_each_row_of_the_shelf_file_can_be_found_again(world: World, book, sign_in: SignIn) -> None:
+    text = sign_in(world.donor).get("/shelf?format=csv").data.decode("utf-8-sig")
+    rows = list(csv.DictReader(io.StringIO(text), delimiter=";"))
+    assert list(rows[0])[-1] == "Код"
+    assert len({row["Код"] for row in rows}) == len(rows)
+    for row in rows:
+        textbook, year, part = row["Код"].split("-")
+        assert (int(textbook), year) == (book.id, row["Год издания"])
+        assert part == row["Часть"]
+        assert row["Экземпляров"].isdecimal()
 
 
 def test_offered_is_what_most_is_free_of(world: World, book, sign_in: SignIn, clock: FrozenClock) -> None:
