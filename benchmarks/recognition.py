@@ -6,7 +6,8 @@
 
 TITLES.csv has the columns of ``../shared/fpu/messy_titles.csv`` (the default): ``raw_text``, the right
 entries in ``matching_number_or_title`` and ``acceptable`` («858/119-П2:1.1.1.5.1.5.1; 253:… = titles»),
-``match_type`` («точное…», «неоднозначно(n)», «не учебник», «нет в ФПУ»), ``kind`` and ``group``. The list
+``match_type`` («точное…», «неоднозначно(n)», «не учебник», «нет в ФПУ»), ``kind`` and ``group``; the row, the
+right entries and the match type are enough, as in ``tests/own_titles.csv``. The list
 is a CSV like ``../shared/fpu/federal_list.csv`` (one book per row here) or a workbook in the official
 layout.
 
@@ -202,7 +203,7 @@ def load_cases(path: Path, shelf: Shelf) -> list[Case]:
     """Read the labelled rows."""
     cases = []
     with path.open(encoding="utf-8-sig", newline="") as file:
-        for row in csv.DictReader(file):
+        for row in (defaultdict(str, each) for each in csv.DictReader(file)):
             kind = row["match_type"]
             match = (
                 "exact" if kind.startswith("точн") else "ambiguous" if kind.startswith("неодн") else "none"

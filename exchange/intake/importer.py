@@ -173,7 +173,12 @@ _LOANED = "loaned"
 _SESSION = "session"
 """Counts of a school year, «2024-2025»: of several the last one is today's."""
 
-_YEAR_HEADING = re.compile(r"(?:изд(?:ани[ея]|\.)?\s*)?((?:19|20)\d\d)\s*(?:г\.?|год[а]?|г\.?\s*изд\w*\.?)?")
+_YEAR_HEADING = re.compile(
+    r"(?:до\s+|ранее\s+)?(?:изд(?:ани[ея]|\.)?\s*)?((?:19|20)\d\d)\s*(?:г\.?|год[а]?|г\.?\s*изд\w*\.?)?"
+    r"(?:\s*и\s+(?:ранее|старше|раньше))?"
+)
+_GROUP_HEADING = re.compile(r"(?:1[01]|[1-9])\s*-?\s*[«\"]?[а-ж][»\"]?(?:\s*кл\w*\.?)?")
+_UNIT_HEADING = re.compile(r"(?:кол\w*[- .]*(?:во)?,?\s*)?(?:экз\w*|шт\w*|кол\w*[- .]*(?:во)?|единиц)\.?")
 _GRADE_HEADING = re.compile(
     r"(1[0-2]|[1-9])(?:\s*[-–]\s*(1[0-2]|[1-9]))?\s*-?\s*(?:й|е|ый)?\s*кл(?:асс[ыа]?|\.)?"
 )
@@ -215,6 +220,7 @@ _HEADINGS: tuple[tuple[re.Pattern[str], str, int], ...] = tuple(
             2,
         ),
         (r"заказ\w*.*(кол|экз|шт)|(кол|экз)\w*.*заказ|заказано", _ORDERED, 1),
+        (r"излиш|избыт|разниц|баланс", _KNOWN, 1),
         (
             r"потребн|недоста|не ?хват|требуется|необходим|дефицит|нужно|надо\b|заказ\b|закуп|докупить"
             r"|приобре|заявк",
@@ -225,7 +231,7 @@ _HEADINGS: tuple[tuple[re.Pattern[str], str, int], ...] = tuple(
         (r"коэф|обеспеч|%|процент|^к$", RATIO, 2),
         (r"isbn|штрих.?код", Role.ISBN, 3),
         (r"поступ\w*.*(кол|экз|шт)|(кол|экз)\w*.*поступ|^поступило$|^получено$", _ORDERED, 1),
-        (r"излиш|выставлен|обещан|чуж|отдано|в пути|комплектов|непарн|поступ|получен|выбы", _KNOWN, 1),
+        (r"выставлен|обещан|чуж|отдано|в пути|комплектов|непарн|поступ|получен|выбы", _KNOWN, 1),
         (r"состояни", _KNOWN, 1),
         (r"фпу|\bфп\b|федеральн\w* переч|порядковый номер учебника|в перечне", Role.NUMBER, 3),
         (r"учебн\w* год", _KNOWN, 1),
@@ -295,6 +301,8 @@ def heading_of(text: str) -> tuple[str, int]:
     if found := _PART_HEADING.fullmatch(words):
         number = next(filter(None, found.groups()))
         return f"{OF_PART}{len(number) if number.startswith('i') else number}", 1
+    if _GROUP_HEADING.fullmatch(words):
+        return _KNOWN, 1
     if found := _GRADE_HEADING.fullmatch(words):
         return OF_GRADE + "-".join(filter(None, found.groups())), 1
     role, strength = _meaning(words)
@@ -378,7 +386,25 @@ def _find_header(rows: Sequence[tuple[int, list[str]]]) -> Header | None:
         score = _header_score(texts)
         if score > best_score:
             best, best_score = index, score
+    if best < 0:
+        best = next(
+            (index for index in range(min(len(rows), HEADER_WITHIN)) if _heads_numbers(rows, index)), -1
+        )
     return header_at(rows, best) if best >= 0 else None
+
+
+def _heads_numbers(rows: Sequence[tuple[int, list[str]]], index: int) -> bool:
+    """Say whether a row names the books and, in words of its own, the numbers of every row that follows."""
+    texts = rows[index][1]
+    filled = [place for place, text in enumerate(texts) if text]
+    below = [row for _, row in rows[index + 1 : index + 4] if len(list(filter(None, row))) > 1]
+    return (
+        len(filled) > 1
+        and any(heading_of(texts[place]) == (Role.TITLE, 3) and len(texts[place]) <= 30 for place in filled)
+        and not any(number_of(texts[place]) is not None for place in filled)
+        and bool(below)
+        and all(any(number_of(row[place]) is not None for place in filled) for row in below)
+    )
 
 
 def header_at(rows: Sequence[tuple[int, list[str]]], best: int) -> Header:
@@ -406,6 +432,10 @@ def header_at(rows: Sequence[tuple[int, list[str]]], best: int) -> Header:
 
 def _joined_meaning(top: str, bottom: str) -> tuple[str, int]:
     over, under = heading_of(top), heading_of(bottom)
+    told = over[0] and over[0] not in _NAMING | {Role.GRADES} and not over[0].startswith(SPREAD)
+    if told and (_UNIT_HEADING.fullmatch(_plain(bottom)) or _GROUP_HEADING.fullmatch(_plain(bottom))):
+        # «Поступило» over «экз.», «Кол-во учащихся» over «5а».
+        return over
     if over[0] in {Role.COPIES, _ORDERED} and under[0] in {Role.TITLE, Role.GRADES, _KNOWN}:
         # «Количество» over «учебников» is that of books, over «классов» that of classes.
         joined = heading_of(f"{top} {bottom}")
@@ -443,7 +473,7 @@ def _is_second_line(header: Sequence[str], texts: Sequence[str]) -> bool:
     told = [heading_of(texts[index])[0] for index in filled if texts[index] != header[index]]
     if unknown > (len(told) // 3 if _names_nothing(header, texts) else 0):
         return False
-    return any(role in _WITNESSES or role.startswith(SPREAD) or role in _NUMERIC for role in told)
+    return any(told)
 
 
 def _names_nothing(header: Sequence[str], texts: Sequence[str]) -> bool:
@@ -720,6 +750,9 @@ def _with_counts(
     if chosen:
         for index in chosen:
             roles[index] = meanings[index][0]
+        if counts and not any(_adds_up(contents, index, [index, *chosen]) for index in counts):
+            # The total knows of copies that no column of a year, class or part shows.
+            confidence = min(confidence, 0.5)
         return roles, confidence
     if not counts and (sessions := [index for index, role in enumerate(told) if role == _SESSION]):
         roles[sessions[-1]] = Role.COPIES

@@ -152,7 +152,7 @@ def _tables(path: Path, file: str, *, pasted: bool) -> list[Table]:
         return [Table("", rows) for rows in importer.side_by_side(sheet.rows)]
     with path.open("rb") as source:
         return [
-            Table(sheet.name or (sheet.above[-1] if sheet.above else ""), rows, sheet.hidden)
+            Table(sheet.above[-1] if sheet.above else sheet.name, rows, sheet.hidden)
             for sheet in sheets.read(source, file, header=importer.header_score)
             for rows in importer.side_by_side(sheet.rows)
         ]

@@ -1220,9 +1220,7 @@ class Recogniser:
         subjects = subjects.union(line.subject for line in lines)
         if wording.grades and (cell := clean_grades(_lower(wording.grades))):
             grades, grade_weight = (cell.first, cell.last), 1.0
-        elif wording.grades and (
-            roman := _CLASS_ROMAN.fullmatch(f"{_lower(wording.grades).strip(' .')} класс")
-        ):
+        elif wording.grades and (roman := _CLASS_ROMAN.match(f"{_lower(_plain(wording.grades))} класс")):
             first = _NUMERALS[roman[1]]
             grades, grade_weight = (first, _NUMERALS.get(roman[2] or "", first)), 1.0
         if wording.part:
@@ -1239,9 +1237,11 @@ class Recogniser:
                 for found in _IMPRINT.finditer(scan_publisher)
             }
             publishers.update(named_publishers or clean_publishers(wording.publisher))
-        if wording.level:
-            level = _level_of(_Scan(_plain(wording.level))) or level
-            special = special or _SPECIAL.search(_lower(wording.level)) is not None
+        for cell_text in (wording.subject, wording.level):
+            # «Физика (углублённый уровень)» is a subject in many tables.
+            if cell_text:
+                level = _level_of(_Scan(_plain(cell_text))) or level
+                special = special or _SPECIAL.search(_lower(cell_text)) is not None
         topic, topic_publisher = _topic_of(subjects, text)
         words: dict[str, bool] = {}
         for word in rest:

@@ -379,6 +379,37 @@ TABLES: dict[str, tuple[list[Cells], list[tuple[str, str, int | None, int | None
         ],
         [("7", "", NONE, 45)],
     ),
+    "movements with units below": (
+        [
+            ("Автор", "Заглавие", "Состоит на начало", NONE, "Поступило", NONE, "Состоит на конец", NONE),
+            (NONE, NONE, "экз.", "сумма", "экз.", "сумма", "экз.", "сумма"),
+            ("Виленкин", "Математика 5", 50, 15000, 10, 5000, 60, 20000),
+            ("Виленкин", "Математика 6", 40, 14000, 0, 0, 40, 14000),
+        ],
+        [("", "", NONE, 60), ("", "", NONE, 40)],
+    ),
+    "groups of a class and their total": (
+        [
+            ("Название, автор", "Кол-во учащихся", NONE, "Кол-во учебников", NONE, "Всего"),
+            (NONE, "5а", "5б", "5а", "5б", NONE),
+            ("Виленкин Математика 5", 30, 31, 25, 24, 49),
+        ],
+        [("", "", NONE, 49)],
+    ),
+    "years and what is older": (
+        [
+            ("Название", "Класс", "2014 и ранее", "2015", "2016", "Итого"),
+            ("Физика Перышкин", 7, 5, 10, NONE, 15),
+        ],
+        [("7", "", 2014, 5), ("7", "", 2015, 10)],
+    ),
+    "a header of one known word": (
+        [
+            ("Наименование", "Учебники", "Рабочие тетради", "Атласы"),
+            ("География 5 кл Баринова", 50, 20, 10),
+        ],
+        [("", "", NONE, 50)],
+    ),
     "counts of school years": (
         [
             ("Название учебника", "Класс", "2022-2023", "2023-2024", "2024-2025"),
@@ -396,6 +427,11 @@ def test_of_many_numbers_the_stock_is_counted(name: str) -> None:
     found = books(rows)
     assert [(row.wording.grades, row.wording.part, row.year, row.copies) for row in found] == expected  # type: ignore[union-attr]
     assert not [row.fault for row in found if row.fault]
+
+
+def test_a_total_greater_than_its_columns_is_asked_about() -> None:
+    columns, _rows = read(("Название", "Класс", "2015", "2016", "Итого"), ("Физика Перышкин", 7, 10, 5, 40))
+    assert columns.confidence <= 0.5
 
 
 def test_two_counts_of_equal_right_are_asked_about() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
@@ -567,6 +569,26 @@ def test_every_sheet_and_row_is_kept(
         (2, 1): ["Количество", "Наименование"],
         (2, 2): ["6", "Геометрия 7-9 Атанасян"],
     }
+
+
+def test_a_hidden_sheet_waits_and_tables_side_by_side_are_two(
+    world: World, clock: FrozenClock, books: dict[str, Textbook], load: Load
+) -> None:
+    book = openpyxl.Workbook()
+    shown = book.active
+    shown.append(["Название", "Год", "Кол-во", "Название", "Год", "Кол-во"])
+    shown.append(["Физика 7 класс Перышкин", 2020, 5, "Геометрия 7-9 Атанасян", 2021, 6])
+    hidden = book.create_sheet("Прошлый год")
+    hidden.sheet_state = "hidden"
+    hidden.append(["Название", "Год", "Кол-во"])
+    hidden.append(["Физика 7 класс Перышкин", 2020, 50])
+    file = io.BytesIO()
+    book.save(file)
+    intake = load(content=file.getvalue())
+    assert [each.used for each in services.columns_of(intake)] == [True, True, False]
+    assert sorted(row.copies for row in rows_of(intake) if row.copies is not None) == [5, 6]
+    kept = {(row.sheet, row.row) for row in rows_of(intake)}
+    assert kept == {(0, 1), (0, 2), (1, 1), (1, 2), (2, 1), (2, 2)}
 
 
 def test_a_file_that_counts_without_end_is_refused(
