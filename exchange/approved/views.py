@@ -242,7 +242,9 @@ def accept() -> Response:
     if wants_fragment():
         flash(text, "success")
         return _shown(school, year)
-    return done(url_for("approved.index", school=school.id, year=year.start), text)
+    # Without JavaScript the page comes anew: at the grade where the button was.
+    grade = f"grade-{line.partition(':')[0]}" if (line := request.form.get("line")) else None
+    return done(url_for("approved.index", school=school.id, year=year.start, _anchor=grade), text)
 
 
 class LineForm(Form):

@@ -54,6 +54,7 @@ def test_from_class_groups_to_the_signed_list(
     assert sticking_out(deputy) == []
     deputy.get_by_role("button", name="Принять: Физика, 8").click()
     told(deputy, "В перечень внесён 1 учебник.")
+    expect(deputy.locator("#grade-8")).to_be_in_viewport()
     expect(deputy.get_by_role("button", name="Принять: Биология, 8")).to_be_visible()
     deputy.locator("tr.gap").first.get_by_role("link", name="Химия").click()
     expect(deputy.locator("#line")).to_contain_text("Ничего не найдено")
