@@ -31,7 +31,7 @@ class SheetState(StrEnum):
 
 
 SHEET_STATE_NAMES = {SheetState.COUNTING: "считает", SheetState.CONFIRMED: "подтверждено"}
-NOT_BEGUN = "не начинала"
+NOT_BEGUN = "не начат"
 
 
 class Decision(StrEnum):

@@ -52,6 +52,17 @@ def test_everything_the_tab_key_reaches_shows_its_focus(people: People) -> None:
     assert seen == 40
 
 
+def test_after_an_answer_the_focus_is_on_the_next_row(people: People) -> None:
+    page = people.open("pri")
+    page.goto("/provision/proposals")
+    rows = page.locator("tr[id^=proposal-ask-]")
+    first, second = (str(rows.nth(at).get_attribute("id")) for at in (2, 3))
+    page.locator(f"#{first}").get_by_role("button", name="Не сейчас").press("Enter")
+    expect(page.locator(f"#{first}")).to_have_count(0)
+    expect(page.locator(f"#{second}").get_by_role("button", name="Не сейчас")).to_be_focused()
+    expect(page.locator(f"#{second}")).to_be_in_viewport()
+
+
 def test_searching_keeps_the_focus(people: People) -> None:
     page = people.open("kra")
     page.goto("/")

@@ -30,7 +30,9 @@ def test_from_class_groups_to_the_signed_list(
 ) -> None:
     book = make_textbook("Физика", subject="Физика", grades=(8, 8), authors="Перышкин И.М.")
     other = make_textbook("Физика", subject="Физика", grades=(8, 8), authors="Кабардин О.Ф.")
-    put_on_shelf(world.recipient_school, book, 40, by=world.recipient, clock=clock)
+    biology = make_textbook("Биология", subject="Биология", grades=(8, 8), authors="Пасечник В.В.")
+    for each in (book, biology):
+        put_on_shelf(world.recipient_school, each, 40, by=world.recipient, clock=clock)
     deputy = browser_page(world.deputy, javascript=javascript, width=WIDTH[javascript])
 
     deputy.goto("/classes")
@@ -52,6 +54,7 @@ def test_from_class_groups_to_the_signed_list(
     assert sticking_out(deputy) == []
     deputy.get_by_role("button", name="Принять: Физика, 8").click()
     told(deputy, "В перечень внесён 1 учебник.")
+    expect(deputy.get_by_role("button", name="Принять: Биология, 8")).to_be_visible()
     deputy.locator("tr.gap").first.get_by_role("link", name="Химия").click()
     expect(deputy.locator("#line")).to_contain_text("Ничего не найдено")
     deputy.get_by_label("Автор, название, предмет").fill("кабардин")

@@ -65,6 +65,7 @@ def test_proposals_are_accepted_one_by_one_or_all(world: World, sign_in: SignIn,
     assert "Принять 1 предложение" in answer.text
     stale = client.post("/approved/accept", data={"line": line[1]})
     assert stale.status_code == 409
+    assert client.post("/approved/accept", data={}).status_code == 409, "no button, no line"
     assert client.post("/approved/accept", data={"all": "1"}).status_code == 303
     assert "Принять" not in client.get("/approved").text.replace("Принять к", "")
     assert "Изменить" not in sign_in(world.recipient_director).get("/approved").text

@@ -79,7 +79,7 @@ def test_the_methodist_opens_and_the_school_begins(world: World, sign_in: SignIn
     answer = librarian.post(re.search(r'action="(/counting/campaigns/\d+/begin)"', page)[1])
     assert answer.location.startswith("/counting/")
     assert "Считать дальше" not in methodist.get("/counting").text
-    assert "не начинала" in methodist.get("/counting").text
+    assert "не начат" in methodist.get("/counting").text
     answer = methodist.post(page_of(methodist, "remind"), follow_redirects=True)
     assert "Напоминание уйдёт в 2 школы" in answer.text
     assert librarian.get("/counting/open").status_code == 403
@@ -104,7 +104,7 @@ def test_taps_without_javascript(world: World, sign_in: SignIn, sheet: CountShee
     sent = fields(client.get(f"/counting/{sheet.id}/books").text, edition)
     assert sent["counted"] == "1"
     press(client, sheet, edition, "=12", sent)
-    assert "как в книгах" in client.get(f"/counting/{sheet.id}/books").text
+    assert "как по учёту" in client.get(f"/counting/{sheet.id}/books").text
     sent = fields(client.get(f"/counting/{sheet.id}/books").text, edition)
     press(client, sheet, edition, "-1", {**sent, "counted": "8"})
     assert counted(sheet, edition) == 7

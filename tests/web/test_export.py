@@ -7,9 +7,9 @@ import zipfile
 from datetime import UTC, date, datetime
 from typing import Any
 from urllib.parse import unquote
+from xml.etree import ElementTree
 
 import pytest
-from defusedxml import ElementTree
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from openpyxl import load_workbook

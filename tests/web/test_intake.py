@@ -105,6 +105,36 @@ def test_answers_come_back_as_the_rows_anew(
     assert db.session.get_one(IntakeRow, row.id).outcome is Outcome.TO_CONFIRM
 
 
+def test_the_year_is_written_down_before_the_count(
+    world: World, books: dict[str, Textbook], librarian: FlaskClient
+) -> None:
+    intake = brought(librarian, workbook([HEADER, line("Перышкин И.М., Иванов А.И.", "Физика", 8, "", "-3")]))
+    row = row_with(intake, Outcome.ERROR)
+    url = f"/intake/{intake.id}/rows/{row.id}/answer"
+    assert librarian.post(url, data={"answer": "year", "year": "2019"}).status_code == 303
+    db.session.rollback()
+    row = db.session.get_one(IntakeRow, row.id)
+    assert (row.outcome, row.year, row.copies) == (Outcome.ERROR, 2019, None)
+    assert librarian.post(url, data={"answer": "copies", "copies": "3"}).status_code == 303
+    db.session.rollback()
+    row = db.session.get_one(IntakeRow, row.id)
+    assert (row.outcome, row.year, row.copies) == (Outcome.RECOGNISED, 2019, 3)
+
+
+def test_rows_left_without_an_answer_are_told_of(
+    world: World, books: dict[str, Textbook], librarian: FlaskClient
+) -> None:
+    intake = brought(librarian)
+    librarian.post(f"/intake/{intake.id}/apply", data={"_version": str(intake.version)})
+    assert "без ответа не записан" in librarian.get(f"/intake/{intake.id}").text
+
+
+def test_an_empty_shelf_and_the_methodist_find_the_way_here(world: World, sign_in: SignIn) -> None:
+    assert "Загрузить таблицу из файла" in sign_in(world.donor).get("/shelf", follow_redirects=True).text
+    assert "Загрузка из файла" in sign_in(world.methodist).get("/shelf").text
+    assert "Загрузка из файла" not in sign_in(world.donor_director).get("/shelf", follow_redirects=True).text
+
+
 def test_one_year_for_all_rows_without_one(
     world: World, books: dict[str, Textbook], librarian: FlaskClient
 ) -> None:
