@@ -567,8 +567,8 @@ def test_titles_written_after_the_method(bench, real) -> None:
     assert figures["rows"] > 150
     assert figures["precision"] >= 0.99
     assert figures["automatic_share"] >= 0.4
-    assert figures["exact"]["all"]["top1_share"] >= 0.98
-    assert figures["exact"]["all"]["top5_share"] >= 0.99
+    assert figures["exact"]["all"]["top1_share"] >= 0.97
+    assert figures["exact"]["all"]["top5_share"] >= 0.98
     assert figures["ambiguous"]["share"] >= 0.95
     assert figures["none"]["share"] >= 0.9
     assert figures["none"]["not automatic"] == figures["none"]["rows"]
