@@ -243,7 +243,8 @@ def accept() -> Response:
         flash(text, "success")
         return _shown(school, year)
     # Without JavaScript the page comes anew: at the grade where the button was.
-    grade = f"grade-{line.partition(':')[0]}" if (line := request.form.get("line")) else None
+    key = request.form.get("line", "")
+    grade = f"grade-{key.partition(':')[0]}" if key else None
     return done(url_for("approved.index", school=school.id, year=year.start, _anchor=grade), text)
 
 
