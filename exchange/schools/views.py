@@ -1028,6 +1028,10 @@ OPENED_BY: Mapping[str, Action] = {
     "transfer": Action.SEE_TRANSFER,
     "plan": Action.MATCH,
     "floor": Action.SEE_SHELF,
+    "approved_list": Action.SEE_SHELF,
+    "counting_campaign": Action.SEE_SHELF,
+    "count_sheet": Action.SEE_SHELF,
+    "write_off_act": Action.SEE_SHELF,
 }
 """What a reader of the journal must be allowed to do to open the page of a subject; the others are open."""
 

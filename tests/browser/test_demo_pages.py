@@ -27,14 +27,23 @@ METHODIST = "metod"
 CHARACTERS = ("bal2", "bal1-dir", "pri-zavuch", METHODIST, "admin", "buh")
 """A librarian who leads the association too, a director, a deputy, and the office."""
 BY_FORM_ONLY = frozenset(
-    {"people.sign_in", "people.invitation", "people.accept_invitation", "transfers.discrepancy"}
+    {
+        "people.sign_in",
+        "people.invitation",
+        "people.accept_invitation",
+        "transfers.discrepancy",
+        "counting.open_campaign",
+    }
 )
-"""Pages that no link of a signed-in person leads to, or only where something went wrong."""
+"""Pages that no link of a signed-in person leads to, or only in a moment the demo is not in."""
+TABLE = (
+    "Автор\tНазвание\tКласс\tГод\tКол-во\nАтанасян Л.С.\tГеометрия\t7-9\t2023\t20\nМоро\tМатематика\t1\t\t9\n"
+)
 
 
 @pytest.fixture(scope="module")
 def open_day(season: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
-    """The demo district with a plan that is not published and a federal list that is not loaded."""
+    """The demo district with a plan, a federal list, a table and a school's list that wait for an answer."""
     app = demo.portal_on(season, tmp_path_factory.mktemp("open_day"), executor="inline")
     app.config["WTF_CSRF_ENABLED"] = False
     methodist = walk.client_of(app, user_ids(app)[METHODIST])
@@ -43,6 +52,10 @@ def open_day(season: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     changed = whole.replace(b"25.04.2027", b"26.04.2027")
     form = {"file": (BytesIO(changed), "list.csv"), "order": "858", "edition": "119"}
     assert methodist.post("/lists/import", data=form | {"in_force_from": "01.09.2023"}).status_code == 303
+    librarian = walk.client_of(app, user_ids(app)["bal2"])
+    assert librarian.post("/intake/bring", data={"text": TABLE}).status_code == 303
+    deputy = walk.client_of(app, user_ids(app)["pri-zavuch"])
+    assert deputy.post("/approved/accept?year=2027", data={"all": "1"}).status_code == 303
     app.config["WTF_CSRF_ENABLED"] = True
     yield app
     demo.close(app)
