@@ -43,7 +43,8 @@ from exchange.matching.rules import (  # noqa: E402
     figures_of,
     trips_of,
 )
-from exchange.matching.solver import _Network, nearest_donor_first, solve  # noqa: E402
+from exchange.matching.solver import nearest_donor_first, solve  # noqa: E402
+from exchange.matching.solver.network import Network  # noqa: E402
 
 SHARED = Path(os.environ.get("EXCHANGE_SHARED", ROOT.parent / "shared")) / "matching"
 YEAR_END = date(2027, 8, 31)
@@ -177,7 +178,7 @@ FUND_PRICE = 10_000
 
 def plain_flow(problem: Problem) -> tuple[Trip, ...]:
     """Solve one minimum-cost flow with HiGHS, coverage, fund and road in one weighted sum."""
-    network = _Network(problem)
+    network = Network(problem)
     network.minimise(
         SET_PRICE * network.coverage_cost() + FUND_PRICE * network.fund_cost() + network.km_cost()
     )
@@ -188,7 +189,7 @@ def networkx_flow(problem: Problem) -> tuple[Trip, ...]:
     """Solve the same flow with NetworkX: the arcs of the second part of a set run backwards."""
     import networkx
 
-    network = _Network(problem)
+    network = Network(problem)
     backwards: dict[int, int] = {}
     for need, layer in network.sets:
         if len(layer.parts) > 1:

@@ -52,6 +52,10 @@ class Run(Identified):
     finished_at: Mapped[datetime | None]
     done: Mapped[int] = mapped_column(default=0)
     total: Mapped[int] = mapped_column(default=0)
+    standing: Mapped[dict[str, Any]]
+    """What the work has come to so far, as its page shows it."""
+    stop_asked: Mapped[bool] = mapped_column(default=False)
+    """Whether somebody wants the best found so far rather than the end."""
     input: Mapped[dict[str, Any]]
     result: Mapped[dict[str, Any] | None]
     message: Mapped[str] = mapped_column(sa.String(1000), default="")
@@ -114,6 +118,7 @@ def enter(kind: str, *, district_id: int, by_id: int, clock: Clock, input: dict[
         district_id=district_id,
         started_by_id=by_id,
         created_at=clock.now(),
+        standing={},
         input=input,
     )
     db.session.add(run)

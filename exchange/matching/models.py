@@ -36,6 +36,12 @@ class Plan(Identified):
     created_at: Mapped[datetime]
     created_by_id: Mapped[int] = mapped_column(sa.ForeignKey("user_account.id"))
     published_at: Mapped[datetime | None]
+    base_id: Mapped[int | None] = mapped_column(sa.ForeignKey("plan.id"))
+    """The plan that this one repairs; ``None`` where everything was open."""
+    controls: Mapped[dict[str, Any]]
+    """What the methodist asked for, see ``services.controls``."""
+    certificate: Mapped[dict[str, Any]]
+    """The proof, in the format of docs/matching.md."""
     figures: Mapped[dict[str, Any]]
     """Coverage, trips and kilometres of the plan, of the best possible and of the baseline; seconds."""
     uncovered: Mapped[list[Any]]
@@ -78,6 +84,8 @@ class PlanLine(Identified):
     copies: Mapped[int]
     km: Mapped[float]
     locked: Mapped[bool] = mapped_column(default=False)
+    exact: Mapped[bool] = mapped_column(default=False)
+    """With ``locked``: just so many copies; else at least so many."""
     removed: Mapped[bool] = mapped_column(default=False)
     reason: Mapped[str] = mapped_column(sa.String(500))
 
@@ -86,3 +94,31 @@ class PlanLine(Identified):
     taker: Mapped[Holder] = relationship(foreign_keys=[taker_id])
     edition: Mapped[Edition] = relationship()
     request: Mapped[Request] = relationship()
+
+
+class WishKind(StrEnum):
+    """What the methodist wants of the next plans."""
+
+    FORBID = "forbid"
+    """Nothing from this giver: to this taker, or for this request alone."""
+    PREFER = "prefer"
+    """This giver before all others for this request."""
+
+
+class Wish(Identified):
+    """A wish of the methodist that holds for every plan made until it is taken back."""
+
+    __tablename__ = "plan_wish"
+    __table_args__ = (sa.UniqueConstraint("kind", "giver_id", "taker_id", "request_id"),)
+
+    district_id: Mapped[int] = mapped_column(sa.ForeignKey("district.id"), index=True)
+    kind: Mapped[WishKind] = mapped_column(enum_column(WishKind))
+    giver_id: Mapped[int] = mapped_column(sa.ForeignKey("holder.id"))
+    taker_id: Mapped[int] = mapped_column(sa.ForeignKey("holder.id"))
+    request_id: Mapped[int | None] = mapped_column(sa.ForeignKey("request.id"))
+    created_by_id: Mapped[int] = mapped_column(sa.ForeignKey("user_account.id"))
+    created_at: Mapped[datetime]
+
+    giver: Mapped[Holder] = relationship(foreign_keys=[giver_id])
+    taker: Mapped[Holder] = relationship(foreign_keys=[taker_id])
+    request: Mapped[Request | None] = relationship()

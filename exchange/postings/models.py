@@ -71,6 +71,8 @@ class Request(Identified):
     year_from: Mapped[int | None] = mapped_column(sa.SmallInteger)
     """The oldest acceptable year of printing; ``None``: any."""
     loan_acceptable: Mapped[bool] = mapped_column(default=True)
+    mixing: Mapped[bool] = mapped_column(default=True)
+    """Whether copies of several years of printing will do; without that consent all are of one year."""
     expires_on: Mapped[date]
     note: Mapped[str] = mapped_column(sa.String(500), default="")
     state: Mapped[PostingState] = mapped_column(enum_column(PostingState), default=PostingState.OPEN)
@@ -107,3 +109,21 @@ class RequestPart(Base):
     def open(self) -> int:
         """Copies still missing."""
         return self.copies - self.matched
+
+
+class GivingLimit(Base):
+    """What a school lays down for everything it offers; a school without a row lays down nothing."""
+
+    __tablename__ = "giving_limit"
+    __table_args__ = (sa.CheckConstraint("most_trips > 0", name="most_trips"),)
+
+    school_id: Mapped[int] = mapped_column(sa.ForeignKey("holder.id"), primary_key=True)
+    not_before: Mapped[date | None]
+    """Nothing leaves earlier."""
+    kept_grades: Mapped[list[int]] = mapped_column(sa.JSON)
+    """Books of these grades are not given, 1 to 11."""
+    most_trips: Mapped[int | None] = mapped_column(sa.SmallInteger)
+    """So many schools at most are given to in one plan."""
+    version: Mapped[int] = mapped_column(default=1)
+
+    __mapper_args__ = {"version_id_col": version}

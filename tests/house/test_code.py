@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from tests.house.source import ROOT, dotted, modules
 
 WRITERS = ("db.py", "journal.py", "runs.py", "web/unit.py", "cli.py", "mail.py")
-"""Beside every services.py and the demo."""
+"""Beside every drawer of services and the demo."""
 WRITING_METHODS = {"add", "add_all", "flush", "delete", "merge", "bulk_save_objects", "bulk_insert_mappings"}
 WRITING_STATEMENTS = {"sa.insert", "sa.update", "sa.delete", "insert_if_absent"}
 CLOCKS = {
@@ -26,8 +26,13 @@ def calls(tree: ast.Module) -> Iterator[tuple[int, str]]:
             yield node.lineno, dotted(node.func)
 
 
+def is_drawer(name: str, drawer: str) -> bool:
+    """Say whether a module is a drawer, or lies in one that is a folder."""
+    return f"/{drawer}.py" in name or f"/{drawer}/" in name
+
+
 def may_write(name: str) -> bool:
-    return name.endswith("/services.py") or name.startswith("demo/") or name in WRITERS
+    return is_drawer(name, "services") or name.startswith("demo/") or name in WRITERS
 
 
 def test_only_services_write() -> None:
@@ -69,7 +74,7 @@ def test_who_and_when_are_passed_by_name() -> None:
     found = [
         f"exchange/{name}:{node.lineno}: {node.name}"
         for name, tree in modules()
-        if name.endswith("/services.py")
+        if is_drawer(name, "services")
         for node in tree.body
         if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
         for positional in [[argument.arg for argument in [*node.args.posonlyargs, *node.args.args]]]
@@ -88,7 +93,7 @@ def decides(node: ast.AST) -> bool:
 def test_views_do_not_compare_states_or_roles() -> None:
     found = []
     for name, tree in modules():
-        if not name.endswith("/views.py"):
+        if not is_drawer(name, "views"):
             continue
         for node in ast.walk(tree):
             if isinstance(node, ast.Match) and decides(node.subject):

@@ -15,6 +15,8 @@ from exchange.matching.rules import (
     REFUSALS,
     SHORTAGES,
     WHY,
+    Controls,
+    FundUse,
     Line,
     Need,
     Problem,
@@ -65,6 +67,8 @@ REFUSED = {
         replace(NEED, needed_by=date(2026, 10, 1)),
     ),
     Refusal.REFUSED_BEFORE: (OFFER, replace(NEED, refused_by=frozenset({1}))),
+    Refusal.FORBIDDEN: (OFFER, replace(NEED, forbidden=frozenset({1}))),
+    Refusal.FUND_KEPT: (replace(OFFER, is_fund=True), NEED),
     Refusal.TOO_FAR: (replace(OFFER, holder=3), NEED),
 }
 
@@ -72,7 +76,14 @@ REFUSED = {
 @pytest.mark.parametrize("refusal", list(Refusal))
 def test_every_filter_refuses_its_case_and_no_other(refusal):
     supply, need = REFUSED[refusal]
-    assert allowed(supply, need, problem(max_km=19.0, km={(3, 2): 20.0, (1, 2): 5.0})) is refusal
+    controls = Controls(fund=FundUse.NEVER)
+    kilometres = {(3, 2): 20.0, (1, 2): 5.0}
+    assert allowed(supply, need, problem(max_km=19.0, km=kilometres, controls=controls)) is refusal
+
+
+def test_the_methodist_may_forbid_a_giver_to_one_taker():
+    assert allowed(OFFER, NEED, problem(forbidden=frozenset({(1, 2)}))) is Refusal.FORBIDDEN
+    assert allowed(OFFER, NEED, problem(forbidden=frozenset({(2, 1)}))) is None
 
 
 def test_what_no_filter_refuses_is_allowed():

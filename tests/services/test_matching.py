@@ -356,6 +356,8 @@ def _bare_draft(by: User, clock: FrozenClock) -> None:
             district_id=by.district_id,
             created_at=clock.now(),
             created_by_id=by.id,
+            controls={},
+            certificate={},
             figures={},
             uncovered=[],
         )

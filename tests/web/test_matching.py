@@ -15,7 +15,7 @@ from exchange.clock import FrozenClock
 from exchange.db import db, in_unit, unit_of_work
 from exchange.matching import solver
 from exchange.matching.models import Plan, PlanState
-from exchange.matching.views import LINES_ON_PAGE, SHORTAGES_BESIDE
+from exchange.matching.views.plans import LINES_ON_PAGE, SHORTAGES_BESIDE
 from exchange.postings import services as postings
 from exchange.runs import LEASE, Run
 from exchange.transfers import services as transfers

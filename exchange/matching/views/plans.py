@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from flask import Blueprint, Flask, Response, request, url_for
+from flask import Response, request, url_for
 from flask_babel import gettext as _
 from flask_babel import ngettext
 
@@ -19,6 +19,7 @@ from exchange.db import db, in_unit
 from exchange.errors import NotFound
 from exchange.matching import services
 from exchange.matching.models import Plan, PlanLine, PlanState
+from exchange.matching.views.blueprint import bp
 from exchange.postings.models import Request
 from exchange.runs import Run
 from exchange.schools import access
@@ -34,7 +35,6 @@ from exchange.web.forms import asked_number, seen_version
 from exchange.web.pages import done, page, text_of, wants_fragment
 from exchange.web.unit import outside_unit
 
-bp = Blueprint("matching", __name__)
 PLAN_STATE_NAMES: Mapping[PlanState, tuple[str, str]] = {
     PlanState.DRAFT: ("черновик, видите только вы", "info"),
     PlanState.PUBLISHED: ("опубликован", "ok"),
@@ -46,11 +46,6 @@ SHORTAGES_ON_PAGE = 50
 CHART_IN_CARD = 240
 SHORTAGES_BESIDE = 15
 """So many needs that stay open are shown below the trips; all of them have a page of their own."""
-
-
-def init_matching(app: Flask) -> None:
-    """Say what does the runs of the matching."""
-    runs.register(app, services.RUN_KIND, lambda run, progress: services.perform(run, clock=clock()))
 
 
 @dataclass(frozen=True)

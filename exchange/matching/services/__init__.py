@@ -1,0 +1,27 @@
+"""Plans: gathering what is open, having it solved, keeping, changing and publishing the answer."""
+
+from __future__ import annotations
+
+from exchange.matching.services.changing import discard, mark_line
+from exchange.matching.services.gathering import CONDITION_RANK, Gathered, Origin, gather
+from exchange.matching.services.making import order, perform
+from exchange.matching.services.plans import RUN_KIND, draft_of, plan_of, working
+from exchange.matching.services.publishing import Failure, Published, publish
+
+__all__ = [
+    "CONDITION_RANK",
+    "RUN_KIND",
+    "Failure",
+    "Gathered",
+    "Origin",
+    "Published",
+    "discard",
+    "draft_of",
+    "gather",
+    "mark_line",
+    "order",
+    "perform",
+    "plan_of",
+    "publish",
+    "working",
+]

@@ -1,0 +1,56 @@
+"""The plans that people make without an optimiser, to show beside its own."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+
+from exchange.matching.rules import Need, Problem, Supply, Trip, allowed, distance, layers, trips_of
+
+Pair = tuple[int, int]
+
+
+def nearest_donor_first(problem: Problem) -> tuple[Trip, ...]:
+    """Return the plan of a person who serves request by request, each from the nearest holder that has it.
+
+    The baseline that a plan is shown against: same filters, same fixed lines, same sets of parts.
+    """
+    problem = problem.in_order()
+    supplies = {supply.id: supply for supply in problem.supplies}
+    left = {supply.id: supply.copies for supply in problem.supplies}
+    sent: Counter[Pair] = Counter()
+    waiting: Counter[Pair] = Counter()
+    for line in problem.fixed:
+        left[line.supply_id] -= line.copies
+        sent[line.supply_id, line.need_id] += line.copies
+        waiting[line.need_id, supplies[line.supply_id].part] += line.copies
+    offers: dict[Pair, list[Supply]] = defaultdict(list)
+    for supply in problem.supplies:
+        offers[supply.textbook, supply.part].append(supply)
+    for need in problem.needs:
+        givers = {part: _nearest_first(problem, need, offers[need.textbook, part]) for part, _ in need.parts}
+        for layer in layers(need):
+            room = {
+                part: waiting[need.id, part] + sum(left[supply.id] for supply in givers[part])
+                for part in layer.parts
+            }
+            sets = min(layer.size, *room.values())
+            for part in layer.parts:
+                arrived = min(sets, waiting[need.id, part])
+                waiting[need.id, part] -= arrived
+                wanted = sets - arrived
+                for supply in givers[part]:
+                    copies = min(wanted, left[supply.id])
+                    left[supply.id] -= copies
+                    sent[supply.id, need.id] += copies
+                    wanted -= copies
+    return trips_of(problem, sent)
+
+
+def _nearest_first(problem: Problem, need: Need, offers: Iterable[Supply]) -> list[Supply]:
+    """Return the offers that may serve a need, by road, then newer copies, then identifier."""
+
+    def order(supply: Supply) -> tuple[float, int, int]:
+        return distance(problem.road(supply.holder, need.taker)), -supply.year, supply.id
+
+    return sorted((supply for supply in offers if not allowed(supply, need, problem)), key=order)
