@@ -26,12 +26,13 @@ from exchange.matching.rules import (
     StepKind,
     Supply,
     applied,
+    change_as_json,
+    change_from_json,
     check,
     layers,
     promise,
     words,
 )
-from exchange.matching.rules.counterfactuals import as_json, from_json
 from exchange.matching.solver import QUICK, solve
 from exchange.matching.solver.counterfactuals import counterfactuals, without_giver
 from exchange.transfers.rules import Kind
@@ -279,7 +280,7 @@ def test_what_is_stored_is_what_is_read(seed: int) -> None:
     problem = obstructed_problem(seed)
     for need_id, found in counterfactuals(problem, solve(problem, effort=QUICK)).items():
         for one in found:
-            assert from_json(need_id, as_json(one)) == one
+            assert change_from_json(need_id, change_as_json(one)) == one
 
 
 def test_every_step_has_its_words() -> None:

@@ -10,6 +10,8 @@ from exchange.matching.rules.counterfactuals import (
     Step,
     StepKind,
     applied,
+    change_as_json,
+    change_from_json,
     possible_changes,
     promise,
     words,
@@ -17,6 +19,8 @@ from exchange.matching.rules.counterfactuals import (
 )
 from exchange.matching.rules.explanations import (
     ALONG,
+    KEPT,
+    LIMITS,
     REFUSED,
     SHORTAGES,
     SHORTAGES_BESIDES,
@@ -30,6 +34,7 @@ from exchange.matching.rules.explanations import (
 )
 from exchange.matching.rules.plan import (
     Figures,
+    Limit,
     Pass,
     Proposal,
     Result,
@@ -68,6 +73,8 @@ from exchange.matching.rules.problem import (
 __all__ = [
     "ALONG",
     "FIRST_AND_EXAM_GRADES",
+    "KEPT",
+    "LIMITS",
     "REFUSALS",
     "REFUSED",
     "RELEASES",
@@ -83,6 +90,7 @@ __all__ = [
     "Kept",
     "KeptBack",
     "Layer",
+    "Limit",
     "Line",
     "Need",
     "Pass",
@@ -101,6 +109,8 @@ __all__ = [
     "Why",
     "allowed",
     "applied",
+    "change_as_json",
+    "change_from_json",
     "check",
     "check_fixed",
     "coverage_of",

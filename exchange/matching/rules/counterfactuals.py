@@ -358,7 +358,7 @@ def promise(of: Counterfactual) -> Sentence:
     return Sentence(certain if of.certain else AT_MOST, {"more": of.more, "own": of.own})
 
 
-def as_json(of: Counterfactual) -> dict[str, Any]:
+def change_as_json(of: Counterfactual) -> dict[str, Any]:
     """Return a counterfactual as it is stored with a plan, beside the need's id."""
     return {
         "steps": [
@@ -377,7 +377,7 @@ def as_json(of: Counterfactual) -> dict[str, Any]:
     }
 
 
-def from_json(need_id: int, stored: Mapping[str, Any]) -> Counterfactual:
+def change_from_json(need_id: int, stored: Mapping[str, Any]) -> Counterfactual:
     """Return the counterfactual that was stored."""
     steps = tuple(
         Step(
