@@ -35,11 +35,12 @@ from exchange.matching.rules import (
     shortages,
     trips_of,
 )
-from exchange.matching.solver.by_hand import nearest_donor_first
+from exchange.matching.solver.by_hand import minimum_cost_flow, nearest_donor_first
 from exchange.matching.solver.network import Network
+from exchange.matching.solver.proof import certify
 from exchange.matching.solver.trips import NORMAL, QUICK, Effort, break_ties, fewest_trips
 
-__all__ = ["NORMAL", "QUICK", "Effort", "nearest_donor_first", "solve"]
+__all__ = ["NORMAL", "QUICK", "Effort", "certify", "minimum_cost_flow", "nearest_donor_first", "solve"]
 
 
 def solve(problem: Problem, *, effort: Effort = NORMAL) -> Result:
