@@ -205,7 +205,7 @@ def test_every_plan_keeps_every_promise(problem):
     result = solve(problem)
     assert check(problem, result) == ()
     baseline = nearest_donor_first(problem)
-    assert check(problem, replace(result, trips=baseline, **counted(problem, baseline))) == ()
+    assert check(problem, replace(result, trips=baseline, passes=(), **counted(problem, baseline))) == ()
     assert result.baseline == figures_of(problem, baseline)
     assert result.figures.weight == result.best_possible >= result.baseline.weight
     by_name = {one.name: one for one in result.passes}

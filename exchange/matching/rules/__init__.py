@@ -26,9 +26,11 @@ from exchange.matching.rules.plan import (
     Uncovered,
     check,
     coverage_of,
+    fairness_of,
     figures_of,
     received,
     trips_of,
+    worst_served,
 )
 from exchange.matching.rules.problem import (
     FIRST_AND_EXAM_GRADES,
@@ -48,6 +50,8 @@ from exchange.matching.rules.problem import (
     covered_by_layer,
     distance,
     layers,
+    locked_years,
+    serveable,
     serves,
     weight_of,
 )
@@ -87,13 +91,17 @@ __all__ = [
     "covered_by_layer",
     "distance",
     "explain",
+    "fairness_of",
     "figures_of",
     "layers",
+    "locked_years",
     "reasons",
     "received",
+    "serveable",
     "serves",
     "shortages",
     "trips_of",
     "weight_of",
     "why",
+    "worst_served",
 ]
