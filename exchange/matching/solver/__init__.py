@@ -90,10 +90,9 @@ def solve(problem: Problem, *, effort: Effort = NORMAL) -> Result:
     network.keep()
     break_ties(network, effort)
 
-    # Less coverage may need less of what these passes save: then their bound is no longer one.
+    # A plan that covers less may need less of what these passes save: nothing is proven of them then.
     passes = [
-        Pass(name, network.worth(cost), min(low, network.worth(cost)) if controls.give_up else low)
-        for name, cost, _, low in reached
+        Pass(name, network.worth(cost), 0.0 if controls.give_up else low) for name, cost, _, low in reached
     ]
     return answer(
         problem,
