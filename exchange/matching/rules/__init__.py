@@ -15,6 +15,7 @@ from exchange.matching.rules.explanations import (
     shortages,
     why,
 )
+from exchange.matching.rules.keeping import Spare, Spares, keep_back
 from exchange.matching.rules.plan import (
     Figures,
     Pass,
@@ -76,6 +77,8 @@ __all__ = [
     "Sentence",
     "Shipments",
     "Shortage",
+    "Spare",
+    "Spares",
     "Supply",
     "Trip",
     "Uncovered",
@@ -88,6 +91,7 @@ __all__ = [
     "distance",
     "explain",
     "figures_of",
+    "keep_back",
     "layers",
     "reasons",
     "received",
