@@ -26,6 +26,7 @@ from exchange.matching.rules.explanations import (
     shortages,
     why,
 )
+from exchange.matching.rules.keeping import Spare, Spares, keep_back
 from exchange.matching.rules.plan import (
     Figures,
     Pass,
@@ -91,6 +92,8 @@ __all__ = [
     "Sentence",
     "Shipments",
     "Shortage",
+    "Spare",
+    "Spares",
     "Supply",
     "Totals",
     "Trip",
@@ -106,6 +109,7 @@ __all__ = [
     "distance",
     "explain",
     "figures_of",
+    "keep_back",
     "layers",
     "reasons",
     "received",
