@@ -375,6 +375,12 @@ ROUTES: tuple[Route, ...] = (
     Route("matching.publish", "POST", own=METHODIST, thing="plan"),
     Route("matching.discard", "POST", own=METHODIST, thing="plan"),
     Route("matching.mark", "POST", own=METHODIST, thing="plan line"),
+    Route("matching.repair", "POST", own=OFFICES),
+    Route("matching.stop", "POST", own=METHODIST, thing="plan run"),
+    Route("matching.restore", "POST", own=METHODIST, thing="plan"),
+    Route("matching.fix", "POST", own=METHODIST, thing="line of plan", form={"copies": "1"}),
+    Route("matching.wish", "POST", own=METHODIST, thing="wish of line"),
+    Route("matching.take_back", "POST", own=METHODIST, thing="wish"),
     # --- papers of the exchange
     Route("reports.index"),
     Route("reports.surplus", **SHELF, thing="school in query"),
