@@ -261,6 +261,8 @@ ROUTES: tuple[Route, ...] = (
     Route("postings.offers"),
     Route("postings.offer", **SHELF, thing="offer"),
     Route("postings.request", **SHELF, thing="request"),
+    Route("postings.limits", own=LIBRARIANS),
+    Route("postings.limits", "POST", own=LIBRARIANS),
     Route("postings.new_offer", own=LIBRARIANS, thing="own book in query", shared=True),
     Route("postings.new_offer", "POST", own=LIBRARIANS, thing="own book in query", shared=True),
     Route("postings.edit_offer", own=LIBRARIAN, thing="offer", known_to=EVERYBODY_HERE),
