@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from exchange.matching.services.changing import discard, fix_copies, mark_line, restore
 from exchange.matching.services.controls import PlanControls
+from exchange.matching.services.frontier import order_frontier, perform_frontier
 from exchange.matching.services.gathering import CONDITION_RANK, Gathered, Origin, gather
 from exchange.matching.services.making import order, perform, stop
 from exchange.matching.services.plans import (
@@ -33,7 +34,9 @@ __all__ = [
     "last_published",
     "mark_line",
     "order",
+    "order_frontier",
     "perform",
+    "perform_frontier",
     "plan_of",
     "publish",
     "restore",

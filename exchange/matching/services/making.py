@@ -185,7 +185,7 @@ def _stability(base: _Base, result: rules.Result, fresh: rules.Result) -> dict[s
         "gone": sorted(base.trips - trips - base.living),
         "new": sorted(trips - base.trips - base.living),
         "fresh": {
-            **_of(fresh.figures),
+            **figures_as_stored(fresh.figures),
             "kept": len(base.trips & (anew | base.living)),
             "gone": len(base.trips - anew - base.living),
             "new": len(anew - base.trips - base.living),
@@ -288,13 +288,14 @@ def _figures(problem: rules.Problem, result: rules.Result, *, thorough: bool) ->
         "passes": [
             {"name": p.name, "value": p.value, "bound": p.bound, "optimal": p.optimal} for p in result.passes
         ],
-        "plan": _of(result.figures),
-        "baseline": _of(result.baseline),
-        "baselines": {"nearest": _of(result.baseline)},
+        "plan": figures_as_stored(result.figures),
+        "baseline": figures_as_stored(result.baseline),
+        "baselines": {"nearest": figures_as_stored(result.baseline)},
     }
 
 
-def _of(figures: rules.Figures) -> dict[str, Any]:
+def figures_as_stored(figures: rules.Figures) -> dict[str, Any]:
+    """Return what a plan comes to, as it is stored."""
     return {
         "sets": figures.sets,
         "copies": figures.copies,
