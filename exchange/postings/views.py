@@ -120,7 +120,7 @@ class LimitForm(Form):
     not_before = RussianDateField(_l("Не отдавать раньше"))
     kept_grades = SelectMultipleField(
         _l("Не отдавать книги классов"),
-        choices=[(grade, str(grade)) for grade in GRADES],
+        choices={str(grade): str(grade) for grade in GRADES},
         coerce=int,
         option_widget=CheckboxInput(),
         widget=ListWidget(prefix_label=False),

@@ -379,6 +379,7 @@ ROUTES: tuple[Route, ...] = (
     Route("matching.mark", "POST", own=METHODIST, thing="plan line"),
     Route("matching.repair", "POST", own=OFFICES),
     Route("matching.stop", "POST", own=METHODIST, thing="plan run"),
+    Route("matching.draw_frontier", "POST", own=METHODIST, thing="plan"),
     Route("matching.restore", "POST", own=METHODIST, thing="plan"),
     Route("matching.fix", "POST", own=METHODIST, thing="line of plan", form={"copies": "1"}),
     Route("matching.wish", "POST", own=METHODIST, thing="wish of line"),

@@ -630,3 +630,17 @@ def test_nobody_else_plays_in_the_sandbox(plan: Plan, town: Town, world: World, 
         client = sign_in(person)
         assert {client.post(each, data={"copies": "1"}).status_code for each in posts} == {status}
     assert sign_in(world.donor).post("/plans/repair").status_code == 403
+
+
+def test_the_frontier_is_drawn_when_asked_for(plan: Plan, world: World, sign_in: SignIn) -> None:
+    client = sign_in(world.methodist)
+    assert "Начертить охват и поездки" in client.get(f"/plans/{plan.id}").text
+    answer = client.post(f"/plans/{plan.id}/frontier")
+    assert answer.status_code == 303
+    answer = client.get(answer.location)
+    assert answer.location == f"/plans/{plan.id}#frontier"
+    text = client.get(answer.location).text
+    rows = re.findall(r'<th scope="row">(ничего|до [^<]*)</th>', text)
+    assert rows == ["ничего", *(f"до {share}\u00a0%" for share in (1, 2, 5, 10))]
+    assert 'aria-labelledby="frontier-title' in text
+    assert sign_in(world.outsider).post(f"/plans/{plan.id}/frontier").status_code == 404

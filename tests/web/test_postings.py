@@ -668,6 +668,6 @@ def test_a_school_lays_down_what_it_keeps(world: World, sign_in: SignIn) -> None
         assert "<html" not in answer.text
         assert 'class="error' in answer.text
     assert services.limit_of(world.donor_school).most_trips == 2
-    client.post("/offers/limits", data={})
+    client.post("/offers/limits", data={"not_before": "", "most_trips": ""})
     assert services.limit_of(world.donor_school) == Limit()
     assert sign_in(world.methodist).get("/offers/limits").status_code == 403

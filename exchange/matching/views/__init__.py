@@ -16,3 +16,8 @@ __all__ = ["bp", "comparing", "init_matching", "plans", "sandbox"]
 def init_matching(app: Flask) -> None:
     """Say what does the runs of the matching."""
     runs.register(app, services.RUN_KIND, lambda run, progress: services.perform(run, clock=clock()))
+    runs.register(
+        app,
+        services.FRONTIER_KIND,
+        lambda run, progress: services.perform_frontier(run, clock=clock(), progress=progress),
+    )

@@ -137,7 +137,8 @@ def progress(run_id: int) -> Response:
     if run is None or run.district_id != by.district_id or run.kind not in WATCHED:
         raise NotFound
     if run.is_done and run.result:
-        return done(url_for("matching.show", plan_id=run.result["plan_id"]))
+        drawn = "frontier" if run.kind == services.FRONTIER_KIND else None
+        return done(url_for("matching.show", plan_id=run.result["plan_id"], _anchor=drawn))
     failed = run.has_failed or runs.lost(run, clock=clock())
     response = page(
         "matching/progress.html",

@@ -29,6 +29,16 @@ def repair() -> Response:
     return done(url_for("matching.progress", run_id=run_id))
 
 
+@bp.post("/plans/<int:plan_id>/frontier")
+@outside_unit
+def draw_frontier(plan_id: int) -> Response:
+    """Order the curve of coverage against trips around a plan."""
+    by = access.current()
+    run_id = in_unit(lambda: services.order_frontier(plan_id, by=by, clock=clock()).id)
+    runs.submit(run_id)
+    return done(url_for("matching.progress", run_id=run_id))
+
+
 @bp.post("/plans/runs/<int:run_id>/stop")
 def stop(run_id: int) -> Response:
     """End a run with the best plan it has found."""
