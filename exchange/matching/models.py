@@ -63,6 +63,16 @@ class Plan(Identified):
         return self.state is PlanState.DRAFT
 
     @property
+    def is_outdated(self) -> bool:
+        """Whether quantities were fixed since: it has to be solved again before it can be published."""
+        return bool(self.figures.get("outdated"))
+
+    @property
+    def is_discarded(self) -> bool:
+        """Whether it was thrown away or replaced; it can be taken up again."""
+        return self.state is PlanState.DISCARDED
+
+    @property
     def is_published(self) -> bool:
         """Whether its proposals have gone out."""
         return self.state is PlanState.PUBLISHED

@@ -18,7 +18,7 @@ from exchange import create_app
 from exchange.clock import FrozenClock
 from exchange.config import Settings
 from exchange.db import db, unit_of_work
-from exchange.matching.models import PlanLine
+from exchange.matching.models import PlanLine, Wish
 from exchange.runs import Run
 from exchange.schools import services as schools
 from exchange.schools.models import User
@@ -125,7 +125,17 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 def _made_by_pages(house: House) -> Mapping[str, Variants]:
     """Make the objects that begin with a page: a plan, and a federal list that waits to be loaded."""
     things: dict[str, dict[str, Parameters]] = {
-        name: {} for name in ("plan", "plan pair", "plan run", "plan line", "list check")
+        name: {}
+        for name in (
+            "plan",
+            "plan pair",
+            "plan run",
+            "plan line",
+            "line of plan",
+            "wish of line",
+            "wish",
+            "list check",
+        )
     }
     for variant, character in (("own", "methodist"), ("abroad", "outsider")):
         client = house.client(character)
@@ -143,10 +153,16 @@ def _made_by_pages(house: House) -> Mapping[str, Variants]:
             )
             line = db.session.scalars(
                 sa.select(PlanLine.id).where(PlanLine.plan_id == plan_id).order_by(PlanLine.id)
-            )
+            ).first()
             things["plan"][variant] = {"plan_id": plan_id}
             things["plan pair"][variant] = {"one": replaced, "other": plan_id}
-            things["plan line"][variant] = {"line_id": line.first(), "mark": "lock"}
+            things["plan line"][variant] = {"line_id": line, "mark": "lock"}
+            things["line of plan"][variant] = {"line_id": line}
+            things["wish of line"][variant] = {"line_id": line, "kind": "forbid"}
+        client.post(f"/plans/lines/{line}/prefer")
+        with house.app.app_context():
+            wish = db.session.scalars(sa.select(Wish.id).order_by(Wish.id.desc())).first()
+            things["wish"][variant] = {"wish_id": wish}
     return things
 
 

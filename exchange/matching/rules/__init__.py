@@ -42,6 +42,11 @@ from exchange.matching.rules.explanations import (
     shortages,
     why,
 )
+from exchange.matching.rules.keeping import (
+    Spare,
+    Spares,
+    keep_back,
+)
 from exchange.matching.rules.plan import (
     Figures,
     Limit,
@@ -140,6 +145,8 @@ __all__ = [
     "Sentence",
     "Shipments",
     "Shortage",
+    "Spare",
+    "Spares",
     "Step",
     "StepKind",
     "Supply",
@@ -166,6 +173,7 @@ __all__ = [
     "explain",
     "fairness_of",
     "figures_of",
+    "keep_back",
     "layers",
     "locked_years",
     "possible_changes",

@@ -6,13 +6,18 @@ from flask import Flask
 
 from exchange import runs
 from exchange.matching import services
-from exchange.matching.views import comparing, plans
+from exchange.matching.views import comparing, plans, sandbox
 from exchange.matching.views.blueprint import bp
 from exchange.schools.views import clock
 
-__all__ = ["bp", "comparing", "init_matching", "plans"]
+__all__ = ["bp", "comparing", "init_matching", "plans", "sandbox"]
 
 
 def init_matching(app: Flask) -> None:
     """Say what does the runs of the matching."""
     runs.register(app, services.RUN_KIND, lambda run, progress: services.perform(run, clock=clock()))
+    runs.register(
+        app,
+        services.FRONTIER_KIND,
+        lambda run, progress: services.perform_frontier(run, clock=clock(), progress=progress),
+    )
