@@ -125,7 +125,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 def _made_by_pages(house: House) -> Mapping[str, Variants]:
     """Make the objects that begin with a page: a plan, and a federal list that waits to be loaded."""
     things: dict[str, dict[str, Parameters]] = {
-        name: {} for name in ("plan", "plan run", "plan line", "list check")
+        name: {} for name in ("plan", "plan run", "plan line", "plan swap", "list check")
     }
     for variant, character in (("own", "methodist"), ("abroad", "outsider")):
         client = house.client(character)
@@ -144,6 +144,7 @@ def _made_by_pages(house: House) -> Mapping[str, Variants]:
                 sa.select(PlanLine.id).where(PlanLine.plan_id == plan_id).order_by(PlanLine.id)
             )
             things["plan"][variant] = {"plan_id": plan_id}
+            things["plan swap"][variant] = {"plan_id": plan_id, "school_id": 1}
             things["plan line"][variant] = {"line_id": line.first(), "mark": "lock"}
     return things
 

@@ -374,6 +374,9 @@ ROUTES: tuple[Route, ...] = (
     Route("matching.publish", "POST", own=METHODIST, thing="plan"),
     Route("matching.discard", "POST", own=METHODIST, thing="plan"),
     Route("matching.mark", "POST", own=METHODIST, thing="plan line"),
+    Route("matching.swaps", own=METHODIST, thing="plan"),
+    Route("matching.approve_swap", "POST", own=METHODIST, thing="plan swap"),
+    Route("matching.routes", own=METHODIST, thing="plan"),
     # --- papers of the exchange
     Route("reports.index"),
     Route("reports.surplus", **SHELF, thing="school in query"),

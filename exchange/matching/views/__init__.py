@@ -6,13 +6,15 @@ from flask import Flask
 
 from exchange import runs
 from exchange.matching import services
-from exchange.matching.views import plans
+from exchange.matching.views import plans, swaps, tours
 from exchange.matching.views.blueprint import bp
 from exchange.schools.views import clock
+from exchange.transfers.views import add_notes
 
 __all__ = ["bp", "init_matching"]
 
 
 def init_matching(app: Flask) -> None:
-    """Say what does the runs of the matching."""
+    """Say what does the runs of the matching, and what it knows about transfers."""
     runs.register(app, services.RUN_KIND, lambda run, progress: services.perform(run, clock=clock()))
+    add_notes(app, swaps.notes_on)
