@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from exchange.matching.rules.problem import (
+    KeptBack,
     Problem,
     Refusal,
     allowed,
@@ -94,10 +95,29 @@ class Shortage(StrEnum):
     """Why a need, or a part of it, stays uncovered."""
 
     NOBODY = "nobody"
+    KEPT = "kept"
+    """Others have it and keep it."""
     NOT_LEGAL = "not_legal"
+    LAST_YEAR = "last_year"
     REFUSED = "refused"
     NOT_ENOUGH = "not_enough"
     TAKEN = "taken"
+    NOT_WORTH_A_TRIP = "not_worth_a_trip"
+    """Copies are free, but the plan gives coverage up for fewer trips."""
+    ONE_YEAR = "one_year"
+    """Copies are free, but of other years than those that come, and the taker does not mix."""
+    FIXED = "fixed"
+    """Copies are free, but the methodist has set the quantity."""
+
+
+class Limit(StrEnum):
+    """What a plan saves trips by, at the price of coverage."""
+
+    GIVE_UP = "give_up"
+    """The share of the best weighted coverage that may be given up."""
+    SMALLEST_PARCEL = "smallest_parcel"
+    MOST_TRIPS = "most_trips"
+    """The least number of trips that a holder with free copies is held to."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +126,8 @@ class Uncovered:
 
     ``part`` is the part that holds the rest up, ``offered`` the copies of it that may serve the need,
     ``others`` those of them that go to other holders. ``refusals`` counts the copies that the hard
-    filters keep away.
+    filters keep away, ``kept`` those that holders have and do not offer. ``free`` are the copies that could
+    serve and go nowhere, ``limits`` what the plan was asked to save trips by.
     """
 
     need_id: int
@@ -116,6 +137,9 @@ class Uncovered:
     offered: int
     others: int
     refusals: tuple[tuple[Refusal, int], ...]
+    kept: tuple[tuple[KeptBack, int], ...] = ()
+    free: int = 0
+    limits: tuple[tuple[Limit, float], ...] = ()
 
 
 @dataclass(frozen=True)

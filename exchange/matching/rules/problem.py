@@ -58,6 +58,7 @@ class Need:
     ``year_from`` is the oldest acceptable year, ``editions`` the only acceptable editions (None: any),
     ``condition_from`` the lowest acceptable rank, ``refused_by`` the holders that have declined this need,
     ``forbidden`` those the methodist rules out for it, ``preferred`` those the methodist wants first.
+    With ``fetched_from`` those that it is fetched from however far the road.
     ``penalties`` pairs editions that serve as a substitute with what a copy of them costs, in kilometres of
     road. Without ``mixing`` all copies must be of one year of printing.
     """
@@ -75,6 +76,7 @@ class Need:
     refused_by: frozenset[int] = frozenset()
     forbidden: frozenset[int] = frozenset()
     preferred: frozenset[int] = frozenset()
+    fetched_from: frozenset[int] = frozenset()
     penalties: tuple[tuple[int, float], ...] = ()
     mixing: bool = True
 
@@ -257,7 +259,7 @@ def allowed(supply: Supply, need: Need, problem: Problem) -> Refusal | None:
         return Refusal.FORBIDDEN
     if supply.is_fund and problem.controls.fund is FundUse.NEVER:
         return Refusal.FUND_KEPT
-    if problem.max_km is not None and not supply.is_fund:
+    if problem.max_km is not None and not supply.is_fund and supply.holder not in need.fetched_from:
         km = problem.road(supply.holder, need.taker)
         if km is None or km > problem.max_km:
             return Refusal.TOO_FAR

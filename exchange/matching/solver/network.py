@@ -109,6 +109,10 @@ class Network:
         """Each covered set earns its weight."""
         return self._cost(sets=(-need.weight for need, _ in self.sets))
 
+    def set_cost(self, prices: Floats) -> Floats:
+        """Each covered set costs the price of its layer."""
+        return self._cost(sets=prices)
+
     def fund_cost(self) -> Floats:
         """Each copy from the fund costs one."""
         return self._cost(lines=(supply.is_fund for supply, _ in self.lines))

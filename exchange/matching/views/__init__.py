@@ -6,12 +6,12 @@ from flask import Flask
 
 from exchange import runs
 from exchange.matching import services
-from exchange.matching.views import plans, swaps, tours
+from exchange.matching.views import comparing, plans, swaps, tours
 from exchange.matching.views.blueprint import bp
 from exchange.schools.views import clock
 from exchange.transfers.views import add_notes
 
-__all__ = ["bp", "init_matching"]
+__all__ = ["bp", "comparing", "init_matching", "plans", "swaps", "tours"]
 
 
 def init_matching(app: Flask) -> None:
