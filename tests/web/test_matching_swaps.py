@@ -154,7 +154,7 @@ def test_one_that_is_not_ready_keeps_all_back(plan: Plan, town: Town, sign_in: S
         agree(late, town)
     client = sign_in(town.world.methodist)
     page = client.get(f"/plans/{plan.id}/swaps")
-    assert "согласились ещё не все" in page.text
+    assert f"школы ещё не согласились: № {late.id}." in page.text
     assert "Утвердить весь обмен" not in page.text
     before = [(t.state, t.version) for t in swapped(plan, town.world)]
     answer = client.post(address_of(plan, town.world), data={"transfer": [ready.id, late.id]})
