@@ -131,6 +131,7 @@ def _made_by_pages(house: House) -> Mapping[str, Variants]:
             "plan pair",
             "plan run",
             "plan line",
+            "plan swap",
             "line of plan",
             "wish of line",
             "wish",
@@ -155,6 +156,7 @@ def _made_by_pages(house: House) -> Mapping[str, Variants]:
                 sa.select(PlanLine.id).where(PlanLine.plan_id == plan_id).order_by(PlanLine.id)
             ).first()
             things["plan"][variant] = {"plan_id": plan_id}
+            things["plan swap"][variant] = {"plan_id": plan_id, "school_id": 1}
             things["plan pair"][variant] = {"one": replaced, "other": plan_id}
             things["plan line"][variant] = {"line_id": line, "mark": "lock"}
             things["line of plan"][variant] = {"line_id": line}

@@ -384,6 +384,9 @@ ROUTES: tuple[Route, ...] = (
     Route("matching.fix", "POST", own=METHODIST, thing="line of plan", form={"copies": "1"}),
     Route("matching.wish", "POST", own=METHODIST, thing="wish of line"),
     Route("matching.take_back", "POST", own=METHODIST, thing="wish"),
+    Route("matching.swaps", own=METHODIST, thing="plan"),
+    Route("matching.approve_swap", "POST", own=METHODIST, thing="plan swap"),
+    Route("matching.routes", own=METHODIST, thing="plan"),
     # --- papers of the exchange
     Route("reports.index"),
     Route("reports.surplus", **SHELF, thing="school in query"),
