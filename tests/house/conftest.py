@@ -125,7 +125,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 def _made_by_pages(house: House) -> Mapping[str, Variants]:
     """Make the objects that begin with a page: a plan, and a federal list that waits to be loaded."""
     things: dict[str, dict[str, Parameters]] = {
-        name: {} for name in ("plan", "plan run", "plan line", "list check")
+        name: {} for name in ("plan", "plan run", "plan line", "line of plan", "school in plan", "list check")
     }
     for variant, character in (("own", "methodist"), ("abroad", "outsider")):
         client = house.client(character)
@@ -141,10 +141,13 @@ def _made_by_pages(house: House) -> Mapping[str, Variants]:
         with house.app.app_context():
             plan_id = db.session.get_one(Run, run_id).result["plan_id"]
             line = db.session.scalars(
-                sa.select(PlanLine.id).where(PlanLine.plan_id == plan_id).order_by(PlanLine.id)
-            )
+                sa.select(PlanLine).where(PlanLine.plan_id == plan_id).order_by(PlanLine.id)
+            ).first()
+            assert line is not None
             things["plan"][variant] = {"plan_id": plan_id}
-            things["plan line"][variant] = {"line_id": line.first(), "mark": "lock"}
+            things["plan line"][variant] = {"line_id": line.id, "mark": "lock"}
+            things["line of plan"][variant] = {"plan_id": plan_id, "line_id": line.id}
+            things["school in plan"][variant] = {"plan_id": plan_id, "holder_id": line.taker_id}
     return things
 
 

@@ -374,6 +374,8 @@ ROUTES: tuple[Route, ...] = (
     Route("matching.publish", "POST", own=METHODIST, thing="plan"),
     Route("matching.discard", "POST", own=METHODIST, thing="plan"),
     Route("matching.mark", "POST", own=METHODIST, thing="plan line"),
+    Route("matching.line", own=METHODIST, thing="line of plan"),
+    Route("matching.school", own=METHODIST, thing="school in plan"),
     # --- papers of the exchange
     Route("reports.index"),
     Route("reports.surplus", **SHELF, thing="school in query"),

@@ -7,21 +7,33 @@ from exchange.matching.services.gathering import CONDITION_RANK, Gathered, Origi
 from exchange.matching.services.making import order, perform
 from exchange.matching.services.plans import RUN_KIND, draft_of, plan_of, working
 from exchange.matching.services.publishing import Failure, Published, publish
+from exchange.matching.services.reasons import (
+    LineReasons,
+    SchoolReasons,
+    latest_published,
+    line_reasons,
+    school_reasons,
+)
 
 __all__ = [
+    "latest_published",
     "CONDITION_RANK",
     "RUN_KIND",
     "Failure",
     "Gathered",
+    "LineReasons",
     "Origin",
     "Published",
+    "SchoolReasons",
     "discard",
     "draft_of",
     "gather",
+    "line_reasons",
     "mark_line",
     "order",
     "perform",
     "plan_of",
     "publish",
+    "school_reasons",
     "working",
 ]

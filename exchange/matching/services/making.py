@@ -101,6 +101,7 @@ def _store(
                 owner_id=origin.owner_id,
                 request_id=proposal.need_id,
                 offer_id=origin.offer_id,
+                supply_id=proposal.supply_id,
                 kind=proposal.kind,
                 copies=proposal.copies,
                 km=proposal.km or 0.0,

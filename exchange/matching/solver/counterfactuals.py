@@ -95,10 +95,9 @@ def counterfactuals(
     return {need_id: worth_telling(changes) for need_id, changes in sorted(found.items())}
 
 
-def without_giver(problem: Problem, need_id: int, giver: int) -> int:
-    """Return the weighted coverage that the district loses where ``giver`` gives nothing for the need.
-
-    What is locked is let go for the trial.
+def without_giver(problem: Problem, need_id: int, giver: int) -> tuple[int, int]:
+    """Return the weighted coverage and the sets that the district loses where ``giver`` gives nothing for the
+    need. What is locked there is let go for the trial.
     """
     need = next(need for need in problem.needs if need.id == need_id)
     own = _by_textbook(problem, {need.textbook})[need.textbook]
@@ -113,7 +112,7 @@ def without_giver(problem: Problem, need_id: int, giver: int) -> int:
         ),
     )
     now, then = _reached([_Trial(own, need_id), _Trial(without, need_id)])
-    return now.weight - then.weight
+    return now.weight - then.weight, now.sets - then.sets
 
 
 def _holder_of(problem: Problem, supply_id: int) -> int:

@@ -6,7 +6,7 @@ from flask import Flask
 
 from exchange import runs
 from exchange.matching import services
-from exchange.matching.views import plans
+from exchange.matching.views import plans, why
 from exchange.matching.views.blueprint import bp
 from exchange.schools.views import clock
 
