@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from exchange.matching.rules import (
     RELEASES,
     STEPS,
-    Change,
+    Alteration,
     Controls,
     Counterfactual,
     FundUse,
@@ -230,7 +230,7 @@ def test_no_older_year_that_would_cover_more_is_left_out(seed: int) -> None:
     found = counterfactuals(problem, before)
     for item in before.uncovered:
         need = next(need for need in problem.needs if need.id == item.need_id)
-        any_year = Change(need.id, (Step(StepKind.YEAR, number=1900),))
+        any_year = Alteration(need.id, (Step(StepKind.YEAR, number=1900),))
         after = solve(applied(problem, any_year), effort=QUICK)
         more = sets_of(problem, after, need.textbook) - sets_of(problem, before, need.textbook)
         gained = covered(after)[need.id] > covered(before)[need.id]

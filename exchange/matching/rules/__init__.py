@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
+from exchange.matching.rules.compare import (
+    Carried,
+    Change,
+    Comparison,
+    SchoolChange,
+    Totals,
+    TripChange,
+    comparison,
+    sets_by_school,
+    totals,
+)
 from exchange.matching.rules.competition import (
     RULES,
     Competitor,
@@ -16,7 +27,7 @@ from exchange.matching.rules.competition import (
 from exchange.matching.rules.counterfactuals import (
     RELEASES,
     STEPS,
-    Change,
+    Alteration,
     Counterfactual,
     Step,
     StepKind,
@@ -94,7 +105,10 @@ __all__ = [
     "SHORTAGES_BESIDES",
     "STEPS",
     "WHY",
+    "Alteration",
+    "Carried",
     "Change",
+    "Comparison",
     "Competitor",
     "Controls",
     "Counterfactual",
@@ -115,6 +129,7 @@ __all__ = [
     "Result",
     "Rival",
     "Rule",
+    "SchoolChange",
     "Sent",
     "Sentence",
     "Shipments",
@@ -122,7 +137,9 @@ __all__ = [
     "Step",
     "StepKind",
     "Supply",
+    "Totals",
     "Trip",
+    "TripChange",
     "Uncovered",
     "Why",
     "allowed",
@@ -131,6 +148,7 @@ __all__ = [
     "change_from_json",
     "check",
     "check_fixed",
+    "comparison",
     "coverage_of",
     "covered_by_layer",
     "distance",
@@ -144,7 +162,9 @@ __all__ = [
     "received",
     "review",
     "serves",
+    "sets_by_school",
     "shortages",
+    "totals",
     "trips_of",
     "weight_of",
     "why",

@@ -16,7 +16,6 @@ from exchange.matching.services.reasons import (
 )
 
 __all__ = [
-    "latest_published",
     "CONDITION_RANK",
     "RUN_KIND",
     "Failure",
@@ -28,6 +27,7 @@ __all__ = [
     "discard",
     "draft_of",
     "gather",
+    "latest_published",
     "line_reasons",
     "mark_line",
     "order",

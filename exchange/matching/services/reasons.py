@@ -44,8 +44,8 @@ def uncovered_to_store(problem: rules.Problem, result: rules.Result) -> list[dic
 @dataclass(frozen=True)
 class LineReasons:
     """A proposal's reasons. ``opened`` is ``None`` where the line is no part of the plan any more, or the
-    plan was made before reasons were kept; ``lost_weight`` and ``lost_sets`` are what the district would cover
-    less without this giver for this need.
+    plan was made before reasons were kept; ``lost_weight`` and ``lost_sets`` are what the district would
+    cover less without this giver for this need.
     """
 
     line: PlanLine

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from exchange.matching.rules import (
-    Change,
+    Alteration,
     Controls,
     Counterfactual,
     FundUse,
@@ -69,13 +69,13 @@ def counterfactuals(
     limited = _is_limited(problem)
     by_textbook = _by_textbook(problem, {need.textbook for need in problem.needs if need.id in wanted})
 
-    asked: list[tuple[Problem, Need, Change]] = []
+    asked: list[tuple[Problem, Need, Alteration]] = []
     for own in by_textbook.values():
         for need in own.needs:
             if need.id not in wanted:
                 continue
             if limited:
-                asked.append((own, need, Change(need.id, (Step(StepKind.LIMITS),))))
+                asked.append((own, need, Alteration(need.id, (Step(StepKind.LIMITS),))))
             asked += [(own, need, change) for change in possible_changes(own, need)]
     trials = (_Trial(applied(own, change), need.id) for own, need, change in asked)
     found: dict[int, list[Counterfactual]] = defaultdict(list)
