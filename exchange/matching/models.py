@@ -92,6 +92,8 @@ class PlanLine(Identified):
     request_id: Mapped[int] = mapped_column(sa.ForeignKey("request.id"))
     offer_id: Mapped[int | None] = mapped_column(sa.ForeignKey("offer.id"))
     """``None`` where the fund gives: what it has is offered without a posting."""
+    supply_id: Mapped[int | None]
+    """The supply in ``Plan.problem``."""
     kind: Mapped[Kind] = mapped_column(enum_column(Kind))
     copies: Mapped[int]
     km: Mapped[float]

@@ -135,6 +135,8 @@ def _made_by_pages(house: House) -> Mapping[str, Variants]:
             "line of plan",
             "wish of line",
             "wish",
+            "line in plan",
+            "school in plan",
             "list check",
         )
     }
@@ -153,15 +155,19 @@ def _made_by_pages(house: House) -> Mapping[str, Variants]:
                 db.session.get_one(Run, each).result["plan_id"] for each in (replaced_id, run_id)
             )
             line = db.session.scalars(
-                sa.select(PlanLine.id).where(PlanLine.plan_id == plan_id).order_by(PlanLine.id)
+                sa.select(PlanLine).where(PlanLine.plan_id == plan_id).order_by(PlanLine.id)
             ).first()
+            assert line is not None
             things["plan"][variant] = {"plan_id": plan_id}
             things["plan swap"][variant] = {"plan_id": plan_id, "school_id": 1}
             things["plan pair"][variant] = {"one": replaced, "other": plan_id}
-            things["plan line"][variant] = {"line_id": line, "mark": "lock"}
-            things["line of plan"][variant] = {"line_id": line}
-            things["wish of line"][variant] = {"line_id": line, "kind": "forbid"}
-        client.post(f"/plans/lines/{line}/prefer")
+            things["plan line"][variant] = {"line_id": line.id, "mark": "lock"}
+            things["line of plan"][variant] = {"line_id": line.id}
+            things["line in plan"][variant] = {"plan_id": plan_id, "line_id": line.id}
+            things["school in plan"][variant] = {"plan_id": plan_id, "holder_id": line.taker_id}
+            things["wish of line"][variant] = {"line_id": line.id, "kind": "forbid"}
+            address = f"/plans/lines/{line.id}/prefer"
+        client.post(address)
         with house.app.app_context():
             wish = db.session.scalars(sa.select(Wish.id).order_by(Wish.id.desc())).first()
             things["wish"][variant] = {"wish_id": wish}

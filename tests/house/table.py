@@ -387,6 +387,8 @@ ROUTES: tuple[Route, ...] = (
     Route("matching.swaps", own=METHODIST, thing="plan"),
     Route("matching.approve_swap", "POST", own=METHODIST, thing="plan swap"),
     Route("matching.routes", own=METHODIST, thing="plan"),
+    Route("matching.line", own=METHODIST, thing="line in plan"),
+    Route("matching.school", own=METHODIST, thing="school in plan"),
     # --- papers of the exchange
     Route("reports.index"),
     Route("reports.surplus", **SHELF, thing="school in query"),

@@ -39,6 +39,13 @@ from exchange.matching.services.publishing import (
     Published,
     publish,
 )
+from exchange.matching.services.reasons import (
+    LineReasons,
+    SchoolReasons,
+    latest_published,
+    line_reasons,
+    school_reasons,
+)
 from exchange.matching.services.swaps import (
     CHANGED as SWAP_CHANGED,
 )
@@ -69,10 +76,12 @@ __all__ = [
     "Failure",
     "Gathered",
     "Group",
+    "LineReasons",
     "Origin",
     "Part",
     "PlanControls",
     "Published",
+    "SchoolReasons",
     "approve_swap",
     "carriage_of",
     "discard",
@@ -82,6 +91,8 @@ __all__ = [
     "group_of",
     "groups_of",
     "last_published",
+    "latest_published",
+    "line_reasons",
     "mark_line",
     "order",
     "order_frontier",
@@ -91,6 +102,7 @@ __all__ = [
     "plan_of",
     "publish",
     "restore",
+    "school_reasons",
     "stop",
     "take_back",
     "wish",

@@ -240,6 +240,7 @@ def _store(asked: _Asked, seen: tuple[int, int] | None, made: _Made, *, clock: C
                 owner_id=origin.owner_id,
                 request_id=proposal.need_id,
                 offer_id=origin.offer_id,
+                supply_id=proposal.supply_id,
                 kind=proposal.kind,
                 copies=proposal.copies,
                 km=proposal.km or 0.0,

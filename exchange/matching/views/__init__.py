@@ -6,12 +6,12 @@ from flask import Flask
 
 from exchange import runs
 from exchange.matching import services
-from exchange.matching.views import comparing, plans, sandbox, swaps, tours
+from exchange.matching.views import comparing, plans, sandbox, swaps, tours, why
 from exchange.matching.views.blueprint import bp
 from exchange.schools.views import clock
 from exchange.transfers.views import add_notes
 
-__all__ = ["bp", "comparing", "init_matching", "plans", "sandbox", "swaps", "tours"]
+__all__ = ["bp", "comparing", "init_matching", "plans", "sandbox", "swaps", "tours", "why"]
 
 
 def init_matching(app: Flask) -> None:

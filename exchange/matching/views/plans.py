@@ -383,6 +383,7 @@ def _uncovered(plan: Plan, *, limit: int | None = None, offset: int = 0) -> list
         for row in db.session.execute(
             sa.select(
                 Request.id,
+                Holder.id.label("school_id"),
                 Holder.short_name.label("school"),
                 Textbook.id.label("textbook_id"),
                 Textbook.title,
