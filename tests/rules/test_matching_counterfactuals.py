@@ -151,8 +151,8 @@ def test_a_rival_of_more_worth_gets_what_is_released() -> None:
     equal = replace(rival, weight=1)
     (only,) = found_in(problem_of([], [NEED, equal], kept=kept_of(OFFER, KeptBack.BUFFER)))
     assert (only.more, only.own) == (12, 4)
-    dearer = replace(rival, parts=((0, 12),))
-    (only,) = found_in(problem_of([], [NEED, dearer], kept=kept_of(OFFER, KeptBack.BUFFER)))
+    hungry = replace(equal, parts=((0, OFFER.copies),))
+    (only,) = found_in(problem_of([], [NEED, hungry], kept=kept_of(OFFER, KeptBack.BUFFER)))
     assert (only.more, only.own) == (12, 0)
     said = promise(only)
     words = said.message % {**said.parameters, "steps": "…"}
