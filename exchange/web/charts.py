@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -14,6 +14,11 @@ FIGURE = 64
 ROW = 24
 THICKNESS = 14
 THIN = 7
+CURVE_WIDTH = 360
+CURVE_HEIGHT = 240
+BESIDE = 96
+EDGE = 14
+"""Room above and below a curve, and the height of a line of text."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,101 @@ def bar_chart(
         description=description,
         drawn=drawn,
     )
+
+
+@dataclass(frozen=True)
+class Point:
+    """One point of a curve: where it lies, and what is printed beside it. The marked one stands out."""
+
+    x: float
+    y: float
+    text: str
+    marked: bool = False
+
+
+def curve(
+    points: Sequence[Point],
+    *,
+    name: str,
+    title: str,
+    description: str,
+    along: str,
+    levels: Sequence[tuple[float, str]],
+    width: int = CURVE_WIDTH,
+    height: int = CURVE_HEIGHT,
+) -> Markup:
+    """Return points joined by a line, the axis along the bottom beginning at nothing, as an SVG picture.
+
+    ``along`` says what lies along the bottom. ``levels`` are the heights, from the lowest to the highest, at
+    which a line is drawn across with its name at the left. Marked points lie on no line. ``name``, ``title``
+    and ``description`` are as for ``bar_chart``.
+    """
+    left = max((len(text) for _, text in levels), default=0) * LETTER + 8
+    furthest = max((point.x for point in points), default=0) or 1
+    lowest, highest = levels[0][0], levels[-1][0]
+    room = height - ROW - 2 * EDGE
+
+    def across(x: float) -> float:
+        return left + x / furthest * (width - left - BESIDE)
+
+    def down(y: float) -> float:
+        share = (y - lowest) / (highest - lowest) if highest > lowest else 1.0
+        return EDGE + (1 - share) * room
+
+    grid = Markup("").join(
+        Markup(
+            '<line class="axis" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/><text x="{}" y="{:.1f}" '
+            'text-anchor="end">{}</text>'
+        ).format(left, width, down(y), down(y), left - 6, down(y) + 4, text)
+        for y, text in levels
+    )
+    joined = sorted((point for point in points if not point.marked), key=lambda point: (point.y, point.x))
+    way = " ".join(f"{across(point.x):.1f},{down(point.y):.1f}" for point in joined)
+    dots = Markup("").join(
+        Markup('<circle class="{}" cx="{:.1f}" cy="{:.1f}" r="{}"/>').format(
+            "dot here" if point.marked else "dot", across(point.x), down(point.y), 7 if point.marked else 4
+        )
+        for point in sorted(points, key=lambda point: point.marked)
+    )
+    texts = Markup("").join(
+        Markup('<text{} x="{:.1f}" y="{:.1f}">{}</text>').format(
+            Markup(' class="here"') if point.marked else "",
+            across(point.x) + 11,
+            down(point.y) + 4,
+            point.text,
+        )
+        for point in _apart(points, down)
+    )
+    return Markup(
+        '<svg class="chart" role="img" aria-labelledby="{name}-title {name}-description" '
+        'viewBox="0 0 {width} {height}" width="{width}" height="{height}">'
+        '<title id="{name}-title">{title}</title><desc id="{name}-description">{description}</desc>'
+        '{grid}<polyline class="way" points="{way}"/>{dots}{texts}'
+        '<text x="{left}" y="{foot}">0</text>'
+        '<text x="{width}" y="{foot}" text-anchor="end">{along} →</text></svg>'
+    ).format(
+        name=name,
+        width=width,
+        height=height,
+        title=title,
+        description=description,
+        grid=grid,
+        way=way,
+        dots=dots,
+        texts=texts,
+        left=left,
+        foot=height - 6,
+        along=along,
+    )
+
+
+def _apart(points: Sequence[Point], down: Callable[[float], float]) -> list[Point]:
+    """Return the points whose texts do not run into each other; those of marked points always stand."""
+    told: list[Point] = []
+    for point in sorted(points, key=lambda point: (not point.marked, -point.y)):
+        if point.marked or all(abs(down(point.y) - down(other.y)) >= EDGE for other in told):
+            told.append(point)
+    return told
 
 
 def _row(row: Bar, index: int, label: int, room: int, scale: float) -> Markup:

@@ -125,12 +125,11 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 def _made_by_pages(house: House) -> Mapping[str, Variants]:
     """Make the objects that begin with a page: a plan, and a federal list that waits to be loaded."""
     things: dict[str, dict[str, Parameters]] = {
-        name: {} for name in ("plan", "plan run", "plan line", "list check")
+        name: {} for name in ("plan", "plan pair", "plan run", "plan line", "list check")
     }
     for variant, character in (("own", "methodist"), ("abroad", "outsider")):
         client = house.client(character)
-        answer = client.post("/plans")
-        run_id = int(answer.location.rpartition("/")[2])
+        replaced_id, run_id = (int(client.post("/plans").location.rpartition("/")[2]) for _ in range(2))
         with FEDERAL_LIST.open("rb") as file:
             answer = client.post(
                 "/lists/import",
@@ -139,11 +138,14 @@ def _made_by_pages(house: House) -> Mapping[str, Variants]:
         things["plan run"][variant] = {"run_id": run_id}
         things["list check"][variant] = {"run_id": int(answer.location.rpartition("/")[2])}
         with house.app.app_context():
-            plan_id = db.session.get_one(Run, run_id).result["plan_id"]
+            replaced, plan_id = (
+                db.session.get_one(Run, each).result["plan_id"] for each in (replaced_id, run_id)
+            )
             line = db.session.scalars(
                 sa.select(PlanLine.id).where(PlanLine.plan_id == plan_id).order_by(PlanLine.id)
             )
             things["plan"][variant] = {"plan_id": plan_id}
+            things["plan pair"][variant] = {"one": replaced, "other": plan_id}
             things["plan line"][variant] = {"line_id": line.first(), "mark": "lock"}
     return things
 

@@ -369,6 +369,7 @@ ROUTES: tuple[Route, ...] = (
     # --- plans of the matching service
     Route("matching.index", own=OFFICES),
     Route("matching.create", "POST", own=OFFICES),
+    Route("matching.compare", own=METHODIST, thing="plan pair"),
     Route("matching.progress", own=METHODIST, thing="plan run", page=False),
     Route("matching.show", own=METHODIST, thing="plan"),
     Route("matching.publish", "POST", own=METHODIST, thing="plan"),

@@ -141,7 +141,7 @@ def test_an_unproven_plan_offers_to_look_longer(plan: Plan, world: World, sign_i
         figures = dict(stored.figures)
         stored.figures = figures | {"trips_bound": 0.4, "optimal": figures["optimal"] | {"trips": False}}
     text = client.get(f"/plans/{plan.id}").text
-    assert "Доказано лишь, что меньше 1 не бывает." in text
+    assert "Доказано, что меньше 1 не бывает" in text
     assert "Искать дольше" in text
     client.post("/plans", data={"thorough": "1"})
     assert db.session.scalar(sa.select(Plan.figures).order_by(Plan.id.desc()))["thorough"] is True
@@ -358,3 +358,117 @@ def test_a_run_of_another_kind_is_not_shown_here(world: World, clock: FrozenCloc
     run_id = in_unit(other)
     assert db.session.get_one(Run, run_id).kind == "list"
     assert sign_in(world.methodist).get(f"/plans/runs/{run_id}").status_code == 404
+
+
+def test_two_plans_beside_each_other(town: Town, world: World, sign_in: SignIn) -> None:
+    physics, biology = town.book("Физика"), town.book("Биология")
+    town.surplus(physics, 5)
+    town.need(physics, 5)
+    one = town.plan().id
+    town.surplus(biology, 4)
+    town.need(biology, 4, school=world.stranger_school)
+    other = town.plan().id
+    client = sign_in(world.methodist)
+    assert f"/plans/compare?one={one}&amp;other={other}" in client.get("/plans").text
+    text = client.get(f"/plans/compare?one={one}&other={other}").text
+    assert "Ни одна школа не получит меньше." in text
+    assert "Появятся поездки: 1" in text
+    assert f"Дающая СОШ → {world.stranger_school.short_name}" in text
+    assert "Без изменений останется поездок: 1." in text
+    back = client.get(f"/plans/compare?one={other}&other={one}").text
+    assert "Ни одна школа не получит больше." in back
+    assert "Исчезнут поездки: 1" in back
+    same = client.get(f"/plans/compare?one={one}&other={one}").text
+    assert "Планы везут одно и то же" in same
+    file = client.get(f"/plans/compare?one={one}&other={other}&format=csv").data.decode("utf-8-sig")
+    rows = list(csv.reader(io.StringIO(file), delimiter=";"))[1:]
+    assert [(row[2], row[4:]) for row in rows] == [
+        (world.stranger_school.short_name, ["0", "4", "4"]),
+        (world.stranger_school.short_name, ["0", "4", "4"]),
+    ]
+
+
+def test_comparing_needs_two_plans_of_the_own_district(
+    plan: Plan, town: Town, world: World, sign_in: SignIn
+) -> None:
+    client = sign_in(world.methodist)
+    assert "нужны два плана" in client.get("/plans/compare").text
+    other = town.plan().id
+    assert "Выберите оба плана." in client.get(f"/plans/compare?one={other}").text
+    assert client.get(f"/plans/compare?one={other}&other=999999").status_code == 404
+    address = f"/plans/compare?one={plan.id}&other={other}"
+    assert sign_in(world.outsider).get(address).status_code == 404
+    assert sign_in(world.donor).get(address).status_code == 403
+
+
+def test_comparing_takes_few_queries(town: Town, world: World, sign_in: SignIn) -> None:
+    counts = []
+    for number in range(6):
+        book = town.book(f"Есть {number:02}")
+        town.surplus(book, 1, school=world.stranger_school if number % 2 else world.donor_school)
+        town.need(book, 1)
+        if number in {1, 5}:
+            one, other = town.plan().id, town.plan().id
+            client = sign_in(world.methodist)
+            with count_queries() as queries:
+                client.get(f"/plans/compare?one={one}&other={other}")
+            counts.append(len(queries))
+    assert counts[0] == counts[1] <= 14, counts
+
+
+def with_figures(plan_id: int, **figures: object) -> None:
+    with unit_of_work():
+        stored = db.session.get_one(Plan, plan_id)
+        stored.figures = stored.figures | figures
+
+
+def test_the_frontier_is_drawn_and_read_aloud(plan: Plan, world: World, sign_in: SignIn) -> None:
+    client = sign_in(world.methodist)
+    assert "Можно не закрыть" not in client.get(f"/plans/{plan.id}").text
+    best = plan.figures["weight"]
+    with_figures(
+        plan.id,
+        frontier=[
+            {"give_up": 0.0, "weight": best, "sets": 5, "trips": 1},
+            {"give_up": 0.1, "weight": best * 0.9, "sets": 4, "trips": 0},
+        ],
+    )
+    text = client.get(f"/plans/{plan.id}").text
+    assert "до 10\u00a0%" in text
+    picture = text[text.index('aria-labelledby="frontier-title') :]
+    described = picture[picture.index("<desc") : picture.index("</desc>")]
+    assert "охват 90\u00a0% – поездок 0" in described
+    assert "этот план: охват 100\u00a0% – поездок 1" in described
+    assert picture.count('class="dot here"') == 1
+
+
+def test_a_gap_is_told_in_words(plan: Plan, world: World, sign_in: SignIn) -> None:
+    optimal = plan.figures["optimal"] | {"trips": False}
+    own = plan.figures["plan"] | {"trips": 50}
+    weight = plan.figures["weight"]
+    with_figures(plan.id, plan=own, optimal=optimal, trips_bound=48.2, best_weight=weight * 2)
+    text = sign_in(world.methodist).get(f"/plans/{plan.id}").text
+    assert "Доказано, что меньше 49 не бывает; разрыв 2,0\u00a0%." in text
+    assert "разрыв 50,0\u00a0%." in text
+
+
+def test_a_plan_as_it_stands_is_compared(plan: Plan, world: World, sign_in: SignIn) -> None:
+    """Counted again from its lines it is what it was made as; a line taken out no longer counts."""
+    client = sign_in(world.methodist)
+    address = f"/plans/compare?one={plan.id}&other={plan.id}"
+    of_plan = plan.figures["plan"]
+
+    def figure(name: str) -> str:
+        row = re.search(rf'<th scope="row">{name}</th><td[^>]*>([^<]*)<', client.get(address).text)
+        assert row
+        return row[1]
+
+    names = {
+        "sets": "Закрыто комплектов",
+        "trips": "Поездок",
+        "trip_km": "Дорога, км",
+        "copies": "Везут, экз.",
+    }
+    assert {key: figure(name) for key, name in names.items()} == {key: f"{of_plan[key]:.0f}" for key in names}
+    client.post(f"/plans/lines/{plan.lines[0].id}/remove")
+    assert (figure("Закрыто комплектов"), figure("Поездок")) == ("0", "0")

@@ -6,11 +6,11 @@ from flask import Flask
 
 from exchange import runs
 from exchange.matching import services
-from exchange.matching.views import plans
+from exchange.matching.views import comparing, plans
 from exchange.matching.views.blueprint import bp
 from exchange.schools.views import clock
 
-__all__ = ["bp", "init_matching"]
+__all__ = ["bp", "comparing", "init_matching", "plans"]
 
 
 def init_matching(app: Flask) -> None:

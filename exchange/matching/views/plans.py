@@ -19,6 +19,7 @@ from exchange.db import db, in_unit
 from exchange.errors import NotFound
 from exchange.matching import services
 from exchange.matching.models import Plan, PlanLine, PlanState
+from exchange.matching.views import pictures
 from exchange.matching.views.blueprint import bp
 from exchange.postings.models import Request
 from exchange.runs import Run
@@ -28,9 +29,7 @@ from exchange.schools.rules import Action, HolderKind
 from exchange.schools.views import clock
 from exchange.transfers.models import Transfer
 from exchange.transfers.rules import KIND_NAMES, STATE_NAMES, STATE_TONES
-from exchange.web.charts import Bar, bar_chart
 from exchange.web.export import export
-from exchange.web.formats import format_number
 from exchange.web.forms import asked_number, seen_version
 from exchange.web.pages import done, page, text_of, wants_fragment
 from exchange.web.unit import outside_unit
@@ -43,7 +42,7 @@ PLAN_STATE_NAMES: Mapping[PlanState, tuple[str, str]] = {
 STOP_POLLING = 286
 LINES_ON_PAGE = 60
 SHORTAGES_ON_PAGE = 50
-CHART_IN_CARD = 240
+PLANS_LISTED = 50
 SHORTAGES_BESIDE = 15
 """So many needs that stay open are shown below the trips; all of them have a page of their own."""
 
@@ -74,7 +73,7 @@ def index() -> Response:
         sa.select(Plan.id, Plan.state, Plan.created_at, Plan.published_at, Plan.figures)
         .where(Plan.district_id == by.district_id)
         .order_by(Plan.id.desc())
-        .limit(50)
+        .limit(PLANS_LISTED)
     ).all()
     working = services.working(by.district_id, clock=clock())
     return page("matching/index.html", plans=plans, states=PLAN_STATE_NAMES, working=working)
@@ -289,34 +288,12 @@ def _context(plan: Plan) -> dict[str, Any]:
         "kinds": KIND_NAMES,
         "state_names": STATE_NAMES,
         "state_tones": STATE_TONES,
-        "charts": _charts(figures),
+        "charts": pictures.charts(figures),
+        "proof": pictures.proof(figures),
+        "ways": list(pictures.ways(plan).values()),
+        "baselines": pictures.baselines(plan),
+        "frontier": pictures.frontier(figures),
     }
-
-
-def _charts(figures: Mapping[str, Any]) -> list[Any]:
-    """Draw what the plan reaches beside what going to the nearest school would."""
-    return [
-        bar_chart(
-            [
-                Bar(_("По плану"), figures["plan"][name], format_number(figures["plan"][name])),
-                Bar(_("К ближайшему"), figures["baseline"][name], format_number(figures["baseline"][name])),
-            ],
-            name=name.replace("_", "-"),
-            title=title,
-            description=_(
-                "По плану %(plan)s, если ездить к ближайшему – %(baseline)s",
-                plan=format_number(figures["plan"][name]),
-                baseline=format_number(figures["baseline"][name]),
-            ),
-            maximum=maximum,
-            width=CHART_IN_CARD,
-        )
-        for name, title, maximum in (
-            ("sets", _("Закрыто комплектов"), figures["asked"]),
-            ("trips", _("Поездок"), None),
-            ("trip_km", _("Дорога, км"), None),
-        )
-    ]
 
 
 def _uncovered(plan: Plan, *, limit: int | None = None, offset: int = 0) -> list[dict[str, Any]]:
