@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import multiprocessing
 import os
 import random
@@ -112,28 +111,14 @@ def open_sets(instance: dict[str, Any]) -> list[tuple[int, list[int], int, int]]
 
 
 def roads(instance: dict[str, Any]) -> dict[tuple[int, int], float]:
-    """Return the kilometres between holders; the fund stands at school 0's place, in a region in the middle.
-
-    A region's pairs of schools beyond ``max_km`` are left out.
-    """
+    """Return the kilometres between holders; the fund stands at school 0's place."""
     fund = len(instance["schools"])
-    places = [(school["x"], school["y"]) for school in instance["schools"]]
-
-    def road(one: tuple[float, float], other: tuple[float, float]) -> int:
-        return max(3, round(13.5 * math.dist(one, other)))
-
-    if "km" in instance:
-        home = places[0]
-        km = {(i, j): length / 10 for i, row in enumerate(instance["km"]) for j, length in enumerate(row)}
-    else:
-        home = (sum(x for x, _ in places) / fund, sum(y for _, y in places) / fund)
-        km = {
-            (i, j): length / 10
-            for i in range(fund)
-            for j in range(i + 1, fund)
-            if (length := road(places[i], places[j])) <= instance["max_km"]
-        }
-    return km | {(fund, j): road(home, place) / 10 for j, place in enumerate(places)}
+    km = {(i, j): metres / 10 for i, row in enumerate(instance["km"]) for j, metres in enumerate(row)}
+    home = instance["schools"][0]
+    for school in instance["schools"]:
+        crow = ((school["x"] - home["x"]) ** 2 + (school["y"] - home["y"]) ** 2) ** 0.5
+        km[fund, school["id"]] = max(3, round(13.5 * crow)) / 10
+    return km
 
 
 def small_district(seed: int = 1, schools: int = 15, works: int = 150) -> dict[str, Any]:
