@@ -1,19 +1,25 @@
 """Measure the matching service against plainer methods, on one machine in one run.
 
-    python benchmarks/matching.py [INSTANCE.json …] [--json] [--plans DIR]
+    python benchmarks/matching.py [INSTANCE.json …] [--time-limit S] [--plans DIR] [--fair TOLERANCE]
+                                  [--workers N] [--methods NAME …] [--charts DIR] [--json]
 
-Prints for each instance and method what is covered, taken from the fund, driven, and how long and how much
-memory it took; every method runs in a process of its own. Instances are in the format
+Prints for each instance and method what is covered, taken from the fund, driven, what is proven of it, and
+how long and how much memory it took; every method runs in a process of its own. Every plan is checked by
+``check_plan.py``, which shares no code with the program. Instances are in the format
 ``textbook-exchange/1``. Without any, a district made here is used, and the districts of the folder
 ``../shared/matching`` beside the repository (or EXCHANGE_SHARED) where it is there.
 
-The methods: ``plan`` is the service's own; ``nearest`` serves request by request from the nearest holder;
-``flow`` is one minimum-cost flow in HiGHS, ``networkx`` the same flow in NetworkX (at most two parts a set).
+The methods: ``fast`` is what answers while somebody waits, ``plan`` searches within the time limit;
+``nearest`` serves request by request from the nearest holder; ``flow`` is one minimum-cost flow in HiGHS,
+``networkx`` the same flow in NetworkX (at most two parts a set; large regions only when it is named).
+«×flow» is the whole time against that of HiGHS alone on the flow's finished model, «×nx» against the same of
+NetworkX. With ``--plans`` the plan and its certificate go to NAME.plan.json.
 """
 
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
 import multiprocessing
 import os
@@ -24,7 +30,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -32,18 +38,23 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.check_plan import verify  # noqa: E402
+from exchange.matching import solver  # noqa: E402
 from exchange.matching.rules import (  # noqa: E402
+    Certificate,
+    Controls,
     Figures,
+    Goal,
     Need,
     Problem,
     Result,
     Supply,
     Trip,
-    check,
+    as_json,
     figures_of,
     trips_of,
 )
-from exchange.matching.solver import nearest_donor_first, solve  # noqa: E402
+from exchange.matching.solver.by_hand import SET_PRICE, flow_cost  # noqa: E402
 from exchange.matching.solver.network import Network  # noqa: E402
 
 SHARED = Path(os.environ.get("EXCHANGE_SHARED", ROOT.parent / "shared")) / "matching"
@@ -54,9 +65,9 @@ def read(instance: dict[str, Any]) -> Problem:
     """Turn an instance into a problem: holder ``n`` is the fund, textbooks are works, editions books."""
     books = {book["id"]: book for book in instance["books"]}
     fund = len(instance["schools"])
-    accepted: dict[int, set[int]] = {book: {book} for book in books}
-    for given, needed, _penalty in instance["subst"]:
-        accepted[needed].add(given)
+    accepted: dict[int, dict[int, float]] = {book: {book: 0.0} for book in books}
+    for given, needed, penalty in instance["subst"]:
+        accepted[needed][given] = penalty / 10
 
     supplies = []
     for holder, book, copies in (*instance["surplus"], *((fund, *row) for row in instance["reserve"])):
@@ -81,6 +92,9 @@ def read(instance: dict[str, Any]) -> Problem:
             parts=tuple((books[book]["part"], copies) for book in wanted),
             weight=weight,
             editions=frozenset().union(*(accepted[book] for book in wanted)),
+            penalties=tuple(
+                sorted((given, km) for book in wanted for given, km in accepted[book].items() if km)
+            ),
         )
         for number, (taker, wanted, copies, weight) in enumerate(open_sets(instance))
     ]
@@ -111,14 +125,29 @@ def open_sets(instance: dict[str, Any]) -> list[tuple[int, list[int], int, int]]
 
 
 def roads(instance: dict[str, Any]) -> dict[tuple[int, int], float]:
-    """Return the kilometres between holders; the fund stands at school 0's place."""
-    fund = len(instance["schools"])
-    km = {(i, j): metres / 10 for i, row in enumerate(instance["km"]) for j, metres in enumerate(row)}
-    home = instance["schools"][0]
-    for school in instance["schools"]:
-        crow = ((school["x"] - home["x"]) ** 2 + (school["y"] - home["y"]) ** 2) ** 0.5
-        km[fund, school["id"]] = max(3, round(13.5 * crow)) / 10
-    return km
+    """Return the kilometres between holders, of a region only those within its ``max_km``.
+
+    The fund stands at school 0's place, in a region in the middle of all schools.
+    """
+    schools = instance["schools"]
+    fund = len(schools)
+
+    def crow(x: float, y: float, school: dict[str, Any]) -> float:
+        return max(3, round(13.5 * ((x - school["x"]) ** 2 + (y - school["y"]) ** 2) ** 0.5)) / 10
+
+    if "km" in instance:
+        km = {(i, j): metres / 10 for i, row in enumerate(instance["km"]) for j, metres in enumerate(row)}
+        home = schools[0]["x"], schools[0]["y"]
+    else:
+        furthest = instance["max_km"] / 10
+        pairs = {
+            (one["id"], other["id"]): crow(one["x"], one["y"], other)
+            for one in schools
+            for other in schools[: one["id"]]
+        }
+        km = {pair: length for pair, length in pairs.items() if length <= furthest}
+        home = sum(one["x"] for one in schools) / fund, sum(one["y"] for one in schools) / fund
+    return km | {(fund, school["id"]): crow(*home, school) for school in schools}
 
 
 def small_district(seed: int = 1, schools: int = 15, works: int = 150) -> dict[str, Any]:
@@ -171,24 +200,74 @@ def small_district(seed: int = 1, schools: int = 15, works: int = 150) -> dict[s
 
 # --- The methods ----------------------------------------------------------------------------------
 
-#: Prices of the plain flows, in units of 100 m of one copy: an uncovered set, a copy from the fund.
-SET_PRICE = 10_000_000
-FUND_PRICE = 10_000
+#: Above so many possible lines NetworkX takes minutes, and runs only when it is named.
+NETWORKX_LINES = 100_000
+#: Above so many possible lines a problem is a region's.
+REGION_LINES = 100_000
+
+Answer = Result | tuple[Trip, ...]
 
 
-def plain_flow(problem: Problem) -> tuple[Trip, ...]:
+@dataclass
+class Run:
+    """What one method is asked to do; it leaves the time of its bare engine in ``solving``."""
+
+    problem: Problem
+    time_limit: float | None
+    workers: int
+    solving: float | None = None
+
+
+def fast(run: Run) -> Answer:
+    """Answer while somebody waits."""
+    return solved(run, effort=solver.QUICK)
+
+
+def plan(run: Run) -> Answer:
+    """Search within the time limit."""
+    return solved(run, effort=solver.NORMAL, time_limit=run.time_limit)
+
+
+def solved(run: Run, **wanted: Any) -> Result:
+    """Call the solver with those of the wanted arguments that it knows; a region's if there is one."""
+    method: Callable[..., Result] = solver.solve
+    if possible_lines(run.problem) > REGION_LINES:
+        method = getattr(solver, "solve_region", method)
+        wanted["workers"] = run.workers
+    known = inspect.signature(method).parameters
+    return method(run.problem, **{name: value for name, value in wanted.items() if name in known})
+
+
+def nearest(run: Run) -> Answer:
+    """Serve request by request."""
+    return solver.nearest_donor_first(run.problem)
+
+
+def plain_flow(run: Run) -> Answer:
     """Solve one minimum-cost flow with HiGHS, coverage, fund and road in one weighted sum."""
-    network = Network(problem)
-    network.minimise(
-        SET_PRICE * network.coverage_cost() + FUND_PRICE * network.fund_cost() + network.km_cost()
-    )
-    return trips_of(problem, network.shipments())
+    import highspy
+
+    inside = 0.0
+    bare = highspy.Highs.run
+
+    def timed(highs: Any) -> Any:
+        nonlocal inside
+        started = time.perf_counter()
+        status = bare(highs)
+        inside += time.perf_counter() - started
+        return status
+
+    highspy.Highs.run = timed  # type: ignore[method-assign]
+    trips = solver.minimum_cost_flow(run.problem)
+    run.solving = inside
+    return trips
 
 
-def networkx_flow(problem: Problem) -> tuple[Trip, ...]:
+def networkx_flow(run: Run) -> Answer:
     """Solve the same flow with NetworkX: the arcs of the second part of a set run backwards."""
     import networkx
 
+    problem = run.problem.in_order()
     network = Network(problem)
     backwards: dict[int, int] = {}
     for need, layer in network.sets:
@@ -199,10 +278,10 @@ def networkx_flow(problem: Problem) -> tuple[Trip, ...]:
     def arc(one: Any, other: Any, capacity: int, cost: int, back: bool) -> None:
         graph.add_edge(*((other, one) if back else (one, other)), capacity=capacity, weight=cost)
 
+    costs = flow_cost(network)
     for supply in problem.supplies:
-        back = backwards.get(supply.textbook) == supply.part
-        arc("hub", ("offer", supply.id), supply.copies, FUND_PRICE * supply.is_fund, back)
-    for (supply, need), cost in zip(network.lines, network.km_cost(), strict=False):
+        arc("hub", ("offer", supply.id), supply.copies, 0, backwards.get(supply.textbook) == supply.part)
+    for (supply, need), cost in zip(network.lines, costs, strict=False):
         back = backwards.get(supply.textbook) == supply.part
         arc(("offer", supply.id), ("need", need.id, supply.part), supply.copies, round(cost), back)
     for need, layer in network.sets:
@@ -210,7 +289,9 @@ def networkx_flow(problem: Problem) -> tuple[Trip, ...]:
         one = ("need", need.id, layer.parts[0])
         other = ("need", need.id, layer.parts[1]) if len(layer.parts) > 1 else "hub"
         arc(one, other, layer.size, -SET_PRICE * need.weight, back and len(layer.parts) == 1)
+    started = time.perf_counter()
     _cost, flow = networkx.network_simplex(graph) if graph else (0, {})
+    run.solving = time.perf_counter() - started
     shipments: dict[tuple[int, int], int] = defaultdict(int)
     for supply, need in network.lines:
         offer, wanted = ("offer", supply.id), ("need", need.id, supply.part)
@@ -219,57 +300,104 @@ def networkx_flow(problem: Problem) -> tuple[Trip, ...]:
     return trips_of(problem, shipments)
 
 
-METHODS: dict[str, Callable[[Problem], Result | tuple[Trip, ...]]] = {
-    "plan": solve,
-    "nearest": nearest_donor_first,
+METHODS: dict[str, Callable[[Run], Answer]] = {
+    "nearest": nearest,
     "flow": plain_flow,
     "networkx": networkx_flow,
+    "fast": fast,
+    "plan": plan,
 }
+
+
+def possible_lines(problem: Problem) -> int:
+    """Return how many lines there could be, the hard filters left aside."""
+    offers: dict[tuple[int, int], int] = defaultdict(int)
+    for supply in problem.supplies:
+        offers[supply.textbook, supply.part] += 1
+    return sum(offers[need.textbook, part] for need in problem.needs for part, _ in need.parts)
+
+
+# --- Measuring ------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Row:
-    """One method on one instance. ``trips_bound`` is proven for the plan only."""
+    """One method on one instance. ``solving`` is the time of the bare engine on its finished model.
+
+    ``coverage_bound``, ``fund_bound`` and ``trips_proven`` are those of the prices, which anybody can check;
+    ``trips_bound`` is that of branch and cut where it is better.
+    """
 
     instance: str
     method: str
     figures: Figures
     seconds: float
     megabytes: float
-    best_weight: int | None = None
+    solving: float | None = None
+    coverage_bound: int | None = None
+    fund_bound: int | None = None
+    trips_proven: int | None = None
     trips_bound: float | None = None
+    worst_served: float | None = None
+    proving: float | None = None
     wrong: tuple[str, ...] = ()
 
 
-def measure(instance: dict[str, Any], method: str, plans: Path | None) -> Row:
+def megabytes(workers: int) -> float:
+    """Return the most memory this process has held, with that of as many children as there are workers."""
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    status = Path("/proc/self/status")
+    if status.exists():
+        # A new process inherits its parent's peak; that of its own memory is kept here.
+        own = int(status.read_text().partition("VmHWM:")[2].split()[0])
+    child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return (own + workers * child) / 1024
+
+
+def measure(instance: dict[str, Any], method: str, options: argparse.Namespace) -> Row:
     """Run one method on one instance in this process."""
     import highspy  # noqa: F401  so that its loading is not counted
 
+    if method == "networkx":
+        import networkx  # noqa: F401
     problem = read(instance)
+    if options.fair is not None:
+        problem = replace(problem, controls=Controls(fairness=options.fair))
+    run = Run(problem, options.time_limit, options.workers)
     started = time.perf_counter()
-    answer = METHODS[method](problem)
+    answer = METHODS[method](run)
     seconds = time.perf_counter() - started
-    megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    memory = megabytes(options.workers)
     if not isinstance(answer, Result):
-        return Row(instance["name"], method, figures_of(problem, answer), seconds, megabytes)
-    bound = next(one.bound for one in answer.passes if one.name == "trips")
-    if plans:
-        plans.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(as_plan(instance, answer, seconds), ensure_ascii=False)
-        (plans / f"{instance['name']}.plan.json").write_text(text, encoding="utf-8")
+        wrong = tuple(verify(instance, as_plan(instance, answer)).wrong)
+        figures = figures_of(problem, answer)
+        return Row(instance["name"], method, figures, seconds, memory, run.solving, wrong=wrong)
+    started = time.perf_counter()
+    certificate = solver.certify(problem, answer)
+    proving = time.perf_counter() - started
+    document = as_plan(instance, answer.trips) | claims(instance, problem, answer, certificate, seconds)
+    report = verify(instance, document)
+    if options.plans and method == "plan":
+        options.plans.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(document, ensure_ascii=False)
+        (options.plans / f"{instance['name']}.plan.json").write_text(text, encoding="utf-8")
+    bounds = {goal: proof.bound if (proof := certificate.proof(goal)) else None for goal in Goal}
     return Row(
-        instance["name"],
-        method,
-        answer.figures,
-        seconds,
-        megabytes,
-        answer.best_possible,
-        bound,
-        check(problem, answer),
+        instance=instance["name"],
+        method=method,
+        figures=answer.figures,
+        seconds=seconds,
+        megabytes=memory,
+        coverage_bound=bounds[Goal.COVERAGE],
+        fund_bound=bounds[Goal.FUND],
+        trips_proven=bounds[Goal.TRIPS],
+        trips_bound=document["bound"]["trips"],
+        proving=proving,
+        wrong=tuple(report.wrong),
     )
 
 
-def as_plan(instance: dict[str, Any], result: Result, seconds: float) -> dict[str, Any]:
+def as_plan(instance: dict[str, Any], trips: tuple[Trip, ...]) -> dict[str, Any]:
     """Return a plan in the format of the instances: [given book, needed book, copies] by trip."""
     part = {book["id"]: book["part"] for book in instance["books"]}
     needed = {
@@ -277,7 +405,6 @@ def as_plan(instance: dict[str, Any], result: Result, seconds: float) -> dict[st
         for number, (_, books, _, _) in enumerate(open_sets(instance))
         for book in books
     }
-    passes = {one.name: one for one in result.passes}
     return {
         "instance": instance["name"],
         "shipments": [
@@ -288,53 +415,138 @@ def as_plan(instance: dict[str, Any], result: Result, seconds: float) -> dict[st
                     [line.edition, needed[line.need_id, line.part], line.copies] for line in trip.proposals
                 ],
             }
-            for trip in result.trips
+            for trip in trips
         ],
-        "covered_weight": result.figures.weight,
-        "trips": result.figures.trips,
-        "bound": {"covered_weight": result.best_possible, "trips": passes["trips"].bound},
-        "seconds": seconds,
-        "optimal_coverage": passes["coverage"].optimal,
     }
 
 
+def claims(
+    instance: dict[str, Any], problem: Problem, result: Result, certificate: Certificate, seconds: float
+) -> dict[str, Any]:
+    """Return what a plan says of itself, and the prices that show it by the names of the instance."""
+    coverage, trips = certificate.proof(Goal.COVERAGE), certificate.proof(Goal.TRIPS)
+    bounds = [certificate.claimed_trips, trips.bound if trips else None]
+    wants = {
+        number: f"{taker}:" + "+".join(map(str, books))
+        for number, (taker, books, _, _) in enumerate(open_sets(instance))
+    }
+    offers = {supply.id: f"{supply.holder}:{supply.edition}" for supply in problem.supplies}
+    document = as_json(certificate)
+    for proof in document["proofs"]:
+        proof["needs"] = [[wants[need], part, price] for need, part, price in proof["needs"]]
+        proof["links"] = [[offers[supply], wants[need], price] for supply, need, price in proof["links"]]
+    return {
+        "covered_weight": result.figures.weight,
+        "fund": result.figures.fund_copies,
+        "trips": result.figures.trips,
+        "km": result.figures.trip_km,
+        "bound": {
+            "covered_weight": coverage.bound if coverage else result.best_possible,
+            "trips": max((bound for bound in bounds if bound is not None), default=0),
+        },
+        "seconds": seconds,
+        "optimal_coverage": coverage is not None and coverage.bound == result.figures.weight,
+        "certificate": document,
+    }
+
+
+# --- Showing --------------------------------------------------------------------------------------
+
+
+def against(row: Row, rival: Row | None) -> str:
+    """Return how many times as long as the rival's bare engine a method took in all."""
+    return f"{row.seconds / rival.solving:.1f}" if rival and rival.solving else ""
+
+
 def report(rows: list[Row]) -> str:
-    """Return the table: figures, and beside them their ratio to the plan's trips and the flow's time."""
+    """Return the table: figures, and beside them bounds and ratios."""
     by_method = {(row.instance, row.method): row for row in rows}
     lines = [
-        f"{'instance':24}{'method':10}{'weight':>8}{'fund':>6}{'copies':>8}{'trips':>7}{'×plan':>7}"
-        f"{'bound':>7}{'km':>9}{'seconds':>9}{'×flow':>8}{'MB':>6}"
+        f"{'instance':22}{'method':10}{'weight':>8}{'best':>8}{'fund':>6}{'copies':>8}{'trips':>7}{'proven':>8}"
+        f"{'bound':>7}{'gap':>7}{'km':>9}{'seconds':>9}{'×flow':>8}{'×nx':>7}{'MB':>6}"
     ]
     for row in rows:
-        plan, flow = by_method[row.instance, "plan"], by_method[row.instance, "flow"]
-        bound = "" if row.trips_bound is None else f"{row.trips_bound:.0f}"
+        figures = row.figures
+        best, proven, bound, gap = ("",) * 4
+        if row.trips_bound is not None:
+            best = str(row.coverage_bound)
+            proven = "" if row.trips_proven is None else str(row.trips_proven)
+            bound = f"{row.trips_bound:.0f}"
+            gap = f"{100 * (figures.trips - row.trips_bound) / max(1, figures.trips):.1f} %"
+        flow, networkx = (by_method.get((row.instance, name)) for name in ("flow", "networkx"))
         lines.append(
-            f"{row.instance:24}{row.method:10}{row.figures.weight:8}{row.figures.fund_copies:6}"
-            f"{row.figures.copies:8}{row.figures.trips:7}"
-            f"{row.figures.trips / max(1, plan.figures.trips):7.2f}{bound:>7}{row.figures.trip_km:9.0f}"
-            f"{row.seconds:9.2f}{row.seconds / flow.seconds:8.1f}{row.megabytes:6.0f}"
+            f"{row.instance:22}{row.method:10}{figures.weight:8}{best:>8}{figures.fund_copies:6}"
+            f"{figures.copies:8}{figures.trips:7}{proven:>8}{bound:>7}{gap:>7}{figures.trip_km:9.0f}"
+            f"{row.seconds:9.3f}{against(row, flow):>8}{against(row, networkx):>7}{row.megabytes:6.0f}"
         )
         lines += [f"  wrong: {fault}" for fault in row.wrong]
     return "\n".join(lines)
+
+
+COLOURS = {"nearest": "#b9bec6", "flow": "#8d99ae", "fast": "#4f86c6", "plan": "#1d4e89"}
+
+
+def chart(rows: list[Row]) -> str:
+    """Draw the trips of each method, as a share of nearest donor first, with the bound as a mark."""
+    instances = list(dict.fromkeys(row.instance for row in rows))
+    by_method = {(row.instance, row.method): row for row in rows}
+    width, bar, space = 720, 16, 26
+    left, right = 190, 60
+    parts: list[str] = []
+    top = 40
+    for instance in instances:
+        shown = [(name, by_method[instance, name]) for name in COLOURS if (instance, name) in by_method]
+        most = max(row.figures.trips for _, row in shown) or 1
+        middle = top + bar * len(shown) / 2 + 4
+        parts.append(f'<text x="{left - 10}" y="{middle:.0f}" text-anchor="end">{instance}</text>')
+        for name, row in shown:
+            length = (width - left - right) * row.figures.trips / most
+            parts.append(
+                f'<rect x="{left}" y="{top}" width="{length:.1f}" height="{bar - 3}" fill="{COLOURS[name]}"/>'
+                f'<text x="{left + length + 6:.1f}" y="{top + bar - 5}">{row.figures.trips}</text>'
+            )
+            if row.trips_bound:
+                mark = left + (width - left - right) * row.trips_bound / most
+                parts.append(f'<path d="M{mark:.1f} {top - 1}v{bar - 1}" stroke="#d1495b" stroke-width="3"/>')
+            top += bar
+        top += space
+    legend = "".join(
+        f'<rect x="{left + 110 * place}" y="10" width="12" height="12" fill="{colour}"/>'
+        f'<text x="{left + 110 * place + 18}" y="20">{name}</text>'
+        for place, (name, colour) in enumerate({**COLOURS, "proven bound": "#d1495b"}.items())
+    )
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {top}" font-family="sans-serif" '
+        f'font-size="12" fill="#222" role="img" aria-label="Trips by method">'
+        f'<rect width="100%" height="100%" fill="#fff"/>{legend}{"".join(parts)}</svg>\n'
+    )
 
 
 def main() -> None:
     """Run every method on every instance and print what came out."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("instances", nargs="*", type=Path)
+    parser.add_argument("--time-limit", type=float, metavar="S", help="seconds for the thorough search")
+    parser.add_argument("--plans", type=Path, metavar="DIR", help="write the plans to this folder")
+    parser.add_argument("--fair", type=float, metavar="TOLERANCE", help="add the fairness pass (0 to 1)")
+    parser.add_argument("--workers", type=int, default=1, help="processes for a region (default 1)")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, help="these only (default all)")
+    parser.add_argument("--charts", type=Path, metavar="DIR", help="draw trips.svg in this folder")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    parser.add_argument("--plans", type=Path, help="write the plans to this folder")
     options = parser.parse_args()
     paths = options.instances or sorted(SHARED.glob("district-*.json"))
     instances = [] if options.instances else [small_district()]
     instances += [json.loads(path.read_text(encoding="utf-8")) for path in paths]
     rows = []
-    with ProcessPoolExecutor(
-        max_workers=1, max_tasks_per_child=1, mp_context=multiprocessing.get_context("spawn")
-    ) as pool:
-        for instance in instances:
-            for method in METHODS:
-                rows.append(pool.submit(measure, instance, method, options.plans).result())
+    for instance in instances:
+        small = possible_lines(read(instance)) <= NETWORKX_LINES
+        for method in options.methods or [name for name in METHODS if small or name != "networkx"]:
+            with ProcessPoolExecutor(
+                max_workers=1, mp_context=multiprocessing.get_context("spawn")
+            ) as process:
+                rows.append(process.submit(measure, instance, method, options).result())
+    if options.charts:
+        (options.charts / "trips.svg").write_text(chart(rows), encoding="utf-8")
     print(json.dumps([asdict(row) for row in rows], ensure_ascii=False) if options.json else report(rows))
 
 
