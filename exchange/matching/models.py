@@ -42,11 +42,13 @@ class Plan(Identified):
     """What the methodist asked for, see ``services.controls``."""
     certificate: Mapped[dict[str, Any]]
     """The proof, in the format of docs/matching.md."""
+    problem: Mapped[bytes | None] = mapped_column(deferred=True)
+    """What the plan was made from, see ``services.snapshots``: why it is as it is can be told later too."""
     figures: Mapped[dict[str, Any]]
     """Coverage, trips and kilometres of the plan, of the best possible and of the baseline; seconds."""
     uncovered: Mapped[list[Any]]
-    """Needs that stay open: ``{request_id, missing, part, reasons}``: sets, the part that holds others up,
-    and pairs of msgid and parameters.
+    """Needs that stay open: ``{request_id, missing, part, reasons, changes}``: sets, the part that holds
+    others up, pairs of msgid and parameters, and what would cover more (``rules.Counterfactual``).
     """
 
     lines: Mapped[list[PlanLine]] = relationship(

@@ -110,6 +110,7 @@ def test_a_list_comes_back_with_its_reason(
     deputy, other = browser_page(world.deputy), browser_page(second)
     deputy.goto("/approved/add?grade=8&course=Физика")
     deputy.get_by_role("button", name=re.compile(f"Выбрать: {book.title}")).click()
+    told(deputy, "В перечень внесено")
     other.goto("/approved")
     deputy.get_by_role("button", name="Проверено").click()
     told(deputy, "передан директору")

@@ -32,7 +32,7 @@ class Totals:
 
 
 @dataclass(frozen=True)
-class Change:
+class Difference:
     """What one plan and the other come to, of the same thing."""
 
     one: int
@@ -45,14 +45,14 @@ class Change:
 
 
 @dataclass(frozen=True)
-class SchoolChange(Change):
+class SchoolChange(Difference):
     """Sets that a school gets."""
 
     school: int
 
 
 @dataclass(frozen=True)
-class TripChange(Change):
+class TripChange(Difference):
     """Copies that go from a giver to a taker; none where the plan has no such trip."""
 
     giver: int

@@ -7,63 +7,123 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from exchange.matching.rules.plan import Shortage, Trip, Uncovered, coverage_of
-from exchange.matching.rules.problem import REFUSALS, Problem, Refusal, Supply, allowed, distance
+from exchange.matching.rules.plan import Limit, Shortage, Trip, Uncovered, coverage_of
+from exchange.matching.rules.problem import (
+    REFUSALS,
+    Kept,
+    KeptBack,
+    Need,
+    Problem,
+    Refusal,
+    Supply,
+    allowed,
+    distance,
+)
 
 
 def shortages(problem: Problem, trips: Sequence[Trip]) -> tuple[Uncovered, ...]:
     """Say for every need that is not wholly covered why, by the part that holds it up."""
-    offers: dict[tuple[int, int], list[Supply]] = defaultdict(list)
-    for supply in problem.supplies:
-        offers[supply.textbook, supply.part].append(supply)
-    used: Counter[int] = Counter()
-    mine: Counter[tuple[int, int]] = Counter()
-    for trip in trips:
-        for line in trip.proposals:
-            used[line.supply_id] += line.copies
-            mine[line.need_id, line.supply_id] += line.copies
-    found = []
+    shelves = _Shelves(problem, trips)
     needs = {need.id: need for need in problem.needs}
+    found = []
     for need_id, sets, asked in coverage_of(problem, trips):
         if sets == asked:
             continue
         need = needs[need_id]
-        candidates = []
-        for part, _ in need.parts:
-            offered = free = others = elsewhere = 0
-            refusals: Counter[Refusal] = Counter()
-            for supply in offers[need.textbook, part]:
-                refusal = allowed(supply, need, problem)
-                if refusal is Refusal.OWN_SCHOOL:
-                    continue
-                elsewhere += supply.copies
-                if refusal is not None:
-                    refusals[refusal] += supply.copies
-                    continue
-                offered += supply.copies
-                free += supply.copies - used[supply.id]
-                others += used[supply.id] - mine[need.id, supply.id]
-            if not elsewhere:
-                reason = Shortage.NOBODY
-            elif not offered and set(refusals) <= {Refusal.NOT_LEGAL, Refusal.LAST_YEAR}:
-                reason = Shortage.NOT_LEGAL
-            elif not offered:
-                reason = Shortage.REFUSED
-            else:
-                reason = Shortage.TAKEN if others else Shortage.NOT_ENOUGH
-            candidates.append(
-                (
-                    free,
-                    offered,
-                    part,
-                    Uncovered(
-                        need.id, asked - sets, reason, part, offered, others, tuple(sorted(refusals.items()))
-                    ),
-                )
-            )
+        parts = [shelves.shortage(need, part, asked - sets) for part, _ in need.parts]
         # The part of which nothing is left holds up the others; of several, the scarcest.
-        found.append(min(candidates, key=lambda candidate: candidate[:3])[3])
+        found.append(min(parts, key=lambda one: (one.free, one.offered, one.part)))
     return tuple(found)
+
+
+class _Shelves:
+    """Where the copies of each textbook are, and where a plan takes them."""
+
+    def __init__(self, problem: Problem, trips: Sequence[Trip]) -> None:
+        self.problem = problem
+        self.offers: dict[tuple[int, int], list[Supply]] = defaultdict(list)
+        for supply in problem.supplies:
+            self.offers[supply.textbook, supply.part].append(supply)
+        self.kept: dict[tuple[int, int], list[Kept]] = defaultdict(list)
+        for one in problem.kept:
+            self.kept[one.supply.textbook, one.supply.part].append(one)
+        self.used: Counter[int] = Counter()
+        self.sent: Counter[tuple[int, int]] = Counter()
+        self.years: dict[int, set[int]] = defaultdict(set)
+        for trip in trips:
+            for line in trip.proposals:
+                self.used[line.supply_id] += line.copies
+                self.sent[line.need_id, line.supply_id] += line.copies
+                self.years[line.need_id].add(line.year)
+        self.exact = {(line.need_id, line.supply_id) for line in problem.fixed if line.exact}
+
+    def shortage(self, need: Need, part: int, missing: int) -> Uncovered:
+        """Return what the need's shortage would be if this part held it up."""
+        refusals: Counter[Refusal] = Counter()
+        may = []
+        for supply in self.offers[need.textbook, part]:
+            refusal = allowed(supply, need, self.problem)
+            if refusal is None:
+                may.append(supply)
+            elif refusal is not Refusal.OWN_SCHOOL:
+                refusals[refusal] += supply.copies
+        kept: Counter[KeptBack] = Counter()
+        for one in self.kept[need.textbook, part]:
+            if one.supply.holder != need.taker:
+                kept[one.reason] += one.supply.copies
+        left = [supply for supply in may if self.used[supply.id] < supply.copies]
+        free = sum(supply.copies - self.used[supply.id] for supply in left)
+        others = sum(self.used[supply.id] - self.sent[need.id, supply.id] for supply in may)
+        if not may:
+            reason = _nothing_to_have(refusals, kept)
+        elif left:
+            reason = self._left_over(need, left)
+        else:
+            reason = Shortage.TAKEN if others else Shortage.NOT_ENOUGH
+        return Uncovered(
+            need_id=need.id,
+            missing=missing,
+            reason=reason,
+            part=part,
+            offered=sum(supply.copies for supply in may),
+            others=others,
+            refusals=tuple(sorted(refusals.items())),
+            kept=tuple(sorted(kept.items())),
+            free=free,
+            limits=self._limits(left) if reason is Shortage.NOT_WORTH_A_TRIP else (),
+        )
+
+    def _left_over(self, need: Need, left: Sequence[Supply]) -> Shortage:
+        """Say why copies that could serve the need go nowhere."""
+        if all((need.id, supply.id) in self.exact for supply in left):
+            return Shortage.FIXED
+        years = self.years[need.id]
+        if not need.mixing and all({supply.year} != years for supply in left):
+            return Shortage.ONE_YEAR
+        return Shortage.NOT_WORTH_A_TRIP if self._limits(left) else Shortage.NOT_ENOUGH
+
+    def _limits(self, left: Sequence[Supply]) -> tuple[tuple[Limit, float], ...]:
+        """Return what keeps the plan from fetching the copies that are ``left``."""
+        controls, caps = self.problem.controls, self.problem.most_trips
+        capped = [caps[supply.holder] for supply in left if supply.holder in caps]
+        limits: list[tuple[Limit, float]] = []
+        if controls.give_up > 0:
+            limits.append((Limit.GIVE_UP, controls.give_up))
+        if controls.smallest_parcel > 1:
+            limits.append((Limit.SMALLEST_PARCEL, controls.smallest_parcel))
+        if capped:
+            limits.append((Limit.MOST_TRIPS, min(capped)))
+        return tuple(limits)
+
+
+def _nothing_to_have(refusals: Mapping[Refusal, int], kept: Mapping[KeptBack, int]) -> Shortage:
+    """Say why no copy on offer may serve a need."""
+    if set(refusals) == {Refusal.LAST_YEAR}:
+        return Shortage.LAST_YEAR
+    if refusals:
+        outdated = set(refusals) <= {Refusal.NOT_LEGAL, Refusal.LAST_YEAR}
+        return Shortage.NOT_LEGAL if outdated else Shortage.REFUSED
+    return Shortage.KEPT if kept else Shortage.NOBODY
 
 
 @dataclass(frozen=True)
@@ -104,10 +164,16 @@ ALONG = "этой же поездкой – ещё учебников: %(others)
 
 SHORTAGES: Mapping[Shortage, str] = {
     Shortage.NOBODY: "Такой книги никто не отдаёт",
+    Shortage.KEPT: "Никто не отдаёт, хотя у держателей есть %(kept)s экз.",
     Shortage.NOT_LEGAL: "Отдают %(refused)s экз., но передать их уже нельзя",
+    Shortage.LAST_YEAR: "Отдают %(refused)s экз., но для всех этот год – последний",
     Shortage.REFUSED: "Отдают %(refused)s экз., но они не подходят",
     Shortage.NOT_ENOUGH: "Подходящих во всём районе %(offered)s экз.",
     Shortage.TAKEN: "Подходящих в районе %(offered)s экз., из них другим школам идёт %(others)s",
+    Shortage.NOT_WORTH_A_TRIP: "Свободно %(free)s подходящих экз., но при выбранных пределах "
+    "поездка за ними не стоит того",
+    Shortage.ONE_YEAR: "Свободно %(free)s подходящих экз., но другого года, а смешивать школа не хочет",
+    Shortage.FIXED: "Свободно %(free)s подходящих экз., но количество закреплено методистом",
 }
 SHORTAGES_BESIDES: Mapping[Shortage, str] = {
     Shortage.NOT_ENOUGH: "Подходящих во всём районе %(offered)s экз.; прочие книги не подходят",
@@ -116,6 +182,18 @@ SHORTAGES_BESIDES: Mapping[Shortage, str] = {
 }
 """The same where the hard filters keep further copies away, which are then listed."""
 REFUSED = "%(copies)s экз. – %(reason)s"
+KEPT: Mapping[KeptBack, str] = {
+    KeptBack.OWN_NEED: "нужны самой школе",
+    KeptBack.BUFFER: "школа держит в резерве",
+    KeptBack.NOT_OFFERED: "лишние, но их не предлагают",
+    KeptBack.LIMIT: "школа ограничила, что отдаёт",
+    KeptBack.FLOOR: "неснижаемый остаток фонда",
+}
+LIMITS: Mapping[Limit, str] = {
+    Limit.GIVE_UP: "ради поездок можно недодать %(number)s %% охвата",
+    Limit.SMALLEST_PARCEL: "поездка не меньше чем за %(number)s экз.",
+    Limit.MOST_TRIPS: "поездок от держателя не больше %(number)s",
+}
 
 
 def why(problem: Problem, trips: Sequence[Trip]) -> dict[tuple[int, int], Why]:
@@ -184,7 +262,9 @@ def reasons(problem: Problem, trips: Sequence[Trip]) -> dict[tuple[int, int], tu
 
 
 def explain(uncovered: Uncovered) -> tuple[Sentence, ...]:
-    """Return why a need is not covered: the reason, then after a colon what the hard filters keep away."""
+    """Return why a need is not covered: the reason, then after a colon what the hard filters and the holders
+    keep away, and what the plan saves trips by.
+    """
     reasons = {**SHORTAGES, **SHORTAGES_BESIDES} if uncovered.refusals else SHORTAGES
     reason = Sentence(
         reasons[uncovered.reason],
@@ -192,9 +272,19 @@ def explain(uncovered: Uncovered) -> tuple[Sentence, ...]:
             "offered": uncovered.offered,
             "others": uncovered.others,
             "refused": sum(copies for _, copies in uncovered.refusals),
+            "kept": sum(copies for _, copies in uncovered.kept),
+            "free": uncovered.free,
         },
     )
-    return reason, *(
-        Sentence(REFUSED, {"copies": copies, "reason": REFUSALS[refusal]})
-        for refusal, copies in uncovered.refusals
+    return (
+        reason,
+        *(
+            Sentence(LIMITS[limit], {"number": round(100 * number if limit is Limit.GIVE_UP else number)})
+            for limit, number in uncovered.limits
+        ),
+        *(
+            Sentence(REFUSED, {"copies": copies, "reason": REFUSALS[refusal]})
+            for refusal, copies in uncovered.refusals
+        ),
+        *(Sentence(REFUSED, {"copies": copies, "reason": KEPT[kept]}) for kept, copies in uncovered.kept),
     )

@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from exchange.matching.rules.problem import (
+    KeptBack,
     Problem,
     Refusal,
     allowed,
     covered_by_layer,
     layers,
+    locked_years,
+    serveable,
     serves,
 )
 from exchange.transfers.rules import Kind
@@ -61,7 +64,11 @@ class Trip:
 
 @dataclass(frozen=True)
 class Figures:
-    """What a plan comes to. ``weight`` is the sum of weight times sets; unknown roads count as nothing."""
+    """What a plan comes to. ``weight`` is the sum of weight times sets; unknown roads count as nothing.
+
+    ``worst_served`` is the smallest share (0 to 1) of what could be served that any school gets
+    (`fairness_of`); None where fairness is not asked for.
+    """
 
     weight: int
     sets: int
@@ -70,14 +77,15 @@ class Figures:
     trips: int
     trip_km: float
     copy_km: float
+    worst_served: float | None = None
 
 
 @dataclass(frozen=True)
 class Pass:
     """One pass of the lexicographic method: what was reached and the best that could have been.
 
-    ``bound`` is proven; where it equals ``value`` the pass is ``optimal``. Coverage is maximised, the rest
-    minimised.
+    ``bound`` is proven; where it equals ``value`` the pass is ``optimal``. Coverage and fairness (the share
+    that the worst served school gets) are maximised, the rest minimised.
     """
 
     name: str
@@ -94,10 +102,29 @@ class Shortage(StrEnum):
     """Why a need, or a part of it, stays uncovered."""
 
     NOBODY = "nobody"
+    KEPT = "kept"
+    """Others have it and keep it."""
     NOT_LEGAL = "not_legal"
+    LAST_YEAR = "last_year"
     REFUSED = "refused"
     NOT_ENOUGH = "not_enough"
     TAKEN = "taken"
+    NOT_WORTH_A_TRIP = "not_worth_a_trip"
+    """Copies are free, but the plan gives coverage up for fewer trips."""
+    ONE_YEAR = "one_year"
+    """Copies are free, but of other years than those that come, and the taker does not mix."""
+    FIXED = "fixed"
+    """Copies are free, but the methodist has set the quantity."""
+
+
+class Limit(StrEnum):
+    """What a plan saves trips by, at the price of coverage."""
+
+    GIVE_UP = "give_up"
+    """The share of the best weighted coverage that may be given up."""
+    SMALLEST_PARCEL = "smallest_parcel"
+    MOST_TRIPS = "most_trips"
+    """The least number of trips that a holder with free copies is held to."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +133,8 @@ class Uncovered:
 
     ``part`` is the part that holds the rest up, ``offered`` the copies of it that may serve the need,
     ``others`` those of them that go to other holders. ``refusals`` counts the copies that the hard
-    filters keep away.
+    filters keep away, ``kept`` those that holders have and do not offer. ``free`` are the copies that could
+    serve and go nowhere, ``limits`` what the plan was asked to save trips by.
     """
 
     need_id: int
@@ -116,6 +144,9 @@ class Uncovered:
     offered: int
     others: int
     refusals: tuple[tuple[Refusal, int], ...]
+    kept: tuple[tuple[KeptBack, int], ...] = ()
+    free: int = 0
+    limits: tuple[tuple[Limit, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -124,7 +155,8 @@ class Result:
 
     ``covered`` pairs every need's id with its covered and its asked-for sets. ``best_possible`` is the
     largest weighted coverage there is, proven. ``baseline`` is what going to the nearest donor first
-    would give. ``seconds`` is the time taken; two results that differ in it alone are equal.
+    would give. ``floors`` pairs schools with the sets that fairness promises them. ``seconds`` is the time
+    taken; two results that differ in it alone are equal.
     """
 
     trips: tuple[Trip, ...]
@@ -134,6 +166,7 @@ class Result:
     uncovered: tuple[Uncovered, ...]
     baseline: Figures
     passes: tuple[Pass, ...]
+    floors: tuple[tuple[int, int], ...] = ()
     seconds: float = field(default=0.0, compare=False)
 
     @property
@@ -205,7 +238,28 @@ def figures_of(problem: Problem, trips: Sequence[Trip]) -> Figures:
         trips=len(trips),
         trip_km=sum(trip.km or 0.0 for trip in trips),
         copy_km=sum(trip.copies * (trip.km or 0.0) for trip in trips),
+        worst_served=None if problem.controls.fairness is None else worst_served(problem, trips),
     )
+
+
+def fairness_of(problem: Problem, trips: Sequence[Trip]) -> dict[int, tuple[int, int]]:
+    """Return by school the sets that a plan serves it and the sets that it could be served (`serveable`).
+
+    Schools that nothing could be served are not there.
+    """
+    could = serveable(problem)
+    sets = {need_id: covered for need_id, covered, _ in coverage_of(problem, trips)}
+    served: Counter[int] = Counter()
+    total: Counter[int] = Counter()
+    for need in problem.needs:
+        served[need.taker] += sets[need.id]
+        total[need.taker] += could[need.id]
+    return {school: (served[school], total[school]) for school in sorted(total) if total[school]}
+
+
+def worst_served(problem: Problem, trips: Sequence[Trip]) -> float:
+    """Return the smallest share of what it could be served that any school is served."""
+    return min((sets / could for sets, could in fairness_of(problem, trips).values()), default=1.0)
 
 
 def coverage_of(problem: Problem, trips: Sequence[Trip]) -> tuple[tuple[int, int, int], ...]:
@@ -278,8 +332,62 @@ def check(problem: Problem, result: Result) -> tuple[str, ...]:
                 wrong.append(f"need {need_id}, part {part}: {parts[part]} sent, {missing} missing")
             if parts[part] > max(used, locked):
                 wrong.append(f"need {need_id}, part {part}: {parts[part]} sent, {used} complete a set")
+    wrong += _broken_wishes(problem, result, sent)
     if result.figures != figures_of(problem, result.trips):
         wrong.append("the figures are not those of the lines")
     if result.covered != coverage_of(problem, result.trips):
         wrong.append("the coverage is not that of the lines")
     return tuple(wrong)
+
+
+def _broken_wishes(problem: Problem, result: Result, sent: Mapping[tuple[int, int], int]) -> list[str]:
+    """Return which of the wishes and controls a plan does not keep."""
+    wrong = [
+        f"fixed line {line.supply_id} to {line.need_id}: {sent.get((line.supply_id, line.need_id), 0)}, "
+        f"exactly {line.copies} wanted"
+        for line in problem.fixed
+        if line.exact and sent.get((line.supply_id, line.need_id), 0) != line.copies
+    ]
+    unmixed = {need.id for need in problem.needs if not need.mixing}
+    locked = locked_years(problem)
+    years: dict[int, set[int]] = defaultdict(set)
+    for proposal in result.proposals:
+        if proposal.need_id in unmixed:
+            years[proposal.need_id].add(proposal.year)
+    wrong += [
+        f"need {need_id}: years {sorted(found)} mixed"
+        for need_id, found in sorted(years.items())
+        if (found - locked[need_id] if need_id in locked else len(found) > 1)
+    ]
+    fixed = {(line.supply_id, line.need_id) for line in problem.fixed}
+    on_fixed = {
+        (line.giver, line.taker) for line in result.proposals if (line.supply_id, line.need_id) in fixed
+    }
+    of_giver: dict[int, set[int]] = defaultdict(set)
+    for trip in result.trips:
+        of_giver[trip.giver].add(trip.taker)
+        least = problem.controls.smallest_parcel
+        if trip.copies < least and (trip.giver, trip.taker) not in on_fixed:
+            wrong.append(f"trip {trip.giver} to {trip.taker}: {trip.copies} copies, at least {least} wanted")
+    for giver, cap in sorted(problem.most_trips.items()):
+        takers = of_giver.get(giver, set())
+        most = max(cap, sum((giver, taker) in on_fixed for taker in takers))
+        if len(takers) > most:
+            wrong.append(f"giver {giver}: {len(takers)} trips, at most {most} wanted")
+    reached = next((one for one in result.passes if one.name == "coverage"), None)
+    if result.figures.weight > result.best_possible:
+        wrong.append("more is covered than the best possible")
+    limited = problem.most_trips or problem.controls.smallest_parcel > 1
+    if reached is not None and reached.value != result.figures.weight:
+        wrong.append(f"the weight is {result.figures.weight}, the pass says {reached.value}")
+    if reached is not None and not limited:
+        least_weight = (1.0 - problem.controls.give_up) * result.best_possible
+        if result.figures.weight < least_weight - 1e-6:
+            wrong.append(f"the weight is {result.figures.weight}, at least {least_weight:.1f} promised")
+    served = fairness_of(problem, result.trips) if result.floors else {}
+    wrong += [
+        f"school {school}: {served.get(school, (0, 0))[0]} sets, at least {floor} promised"
+        for school, floor in result.floors
+        if served.get(school, (0, 0))[0] < floor
+    ]
+    return wrong

@@ -58,6 +58,7 @@ class Need:
     ``year_from`` is the oldest acceptable year, ``editions`` the only acceptable editions (None: any),
     ``condition_from`` the lowest acceptable rank, ``refused_by`` the holders that have declined this need,
     ``forbidden`` those the methodist rules out for it, ``preferred`` those the methodist wants first.
+    With ``fetched_from`` those that it is fetched from however far the road.
     ``penalties`` pairs editions that serve as a substitute with what a copy of them costs, in kilometres of
     road. Without ``mixing`` all copies must be of one year of printing.
     """
@@ -75,6 +76,7 @@ class Need:
     refused_by: frozenset[int] = frozenset()
     forbidden: frozenset[int] = frozenset()
     preferred: frozenset[int] = frozenset()
+    fetched_from: frozenset[int] = frozenset()
     penalties: tuple[tuple[int, float], ...] = ()
     mixing: bool = True
 
@@ -257,7 +259,7 @@ def allowed(supply: Supply, need: Need, problem: Problem) -> Refusal | None:
         return Refusal.FORBIDDEN
     if supply.is_fund and problem.controls.fund is FundUse.NEVER:
         return Refusal.FUND_KEPT
-    if problem.max_km is not None and not supply.is_fund:
+    if problem.max_km is not None and not supply.is_fund and supply.holder not in need.fetched_from:
         km = problem.road(supply.holder, need.taker)
         if km is None or km > problem.max_km:
             return Refusal.TOO_FAR
@@ -298,6 +300,55 @@ def covered_by_layer(need: Need, received: Mapping[int, int]) -> tuple[int, ...]
             left[part] = left.get(part, 0) - complete
         sets.append(complete)
     return tuple(sets)
+
+
+def locked_years(problem: Problem) -> dict[int, frozenset[int]]:
+    """Return the years of printing that fixed lines bring to needs without mixing: no other year may join."""
+    years = {supply.id: supply.year for supply in problem.supplies}
+    unmixed = {need.id for need in problem.needs if not need.mixing}
+    found: dict[int, frozenset[int]] = {}
+    for line in problem.fixed:
+        if line.need_id in unmixed:
+            found[line.need_id] = found.get(line.need_id, frozenset()) | {years[line.supply_id]}
+    return found
+
+
+def serveable(problem: Problem) -> dict[int, int]:
+    """Return the most sets that each need could have if all that may serve it went to it alone, by its id."""
+    offers: dict[tuple[int, int], list[Supply]] = {}
+    for supply in problem.supplies:
+        offers.setdefault((supply.textbook, supply.part), []).append(supply)
+    fixed = {(line.supply_id, line.need_id): line for line in problem.fixed}
+    years = locked_years(problem)
+    found = {}
+    for need in problem.needs:
+        missing = dict(need.parts)
+        room: dict[int, Counter[int]] = {}
+        for part in missing:
+            for supply in offers.get((need.textbook, part), ()):
+                line = fixed.get((supply.id, need.id))
+                copies = 0 if allowed(supply, need, problem) else supply.copies
+                if line is not None:
+                    copies = line.copies if line.exact else max(copies, line.copies)
+                if need.mixing:
+                    year = 0
+                elif need.id not in years:
+                    year = supply.year  # the best year counts
+                elif supply.year in years[need.id]:
+                    year = 0
+                else:
+                    continue
+                room.setdefault(year, Counter())[part] += copies
+        found[need.id] = max(
+            (
+                sum(
+                    covered_by_layer(need, {part: min(copies, missing[part]) for part, copies in got.items()})
+                )
+                for got in room.values()
+            ),
+            default=0,
+        )
+    return found
 
 
 def distance(km: float | None) -> float:

@@ -10,8 +10,10 @@ from exchange.db import db, in_unit
 from exchange.errors import Stale
 from exchange.matching import rules
 from exchange.matching.models import Plan, PlanLine, PlanState
+from exchange.matching.services import snapshots
 from exchange.matching.services.gathering import Gathered, gather
 from exchange.matching.services.plans import RUN_KIND, draft_of, lock_plans, working
+from exchange.matching.services.reasons import uncovered_to_store
 from exchange.schools import access
 from exchange.schools.models import District, User
 from exchange.schools.rules import Action
@@ -49,9 +51,12 @@ def perform(run: runs.Run, *, clock: Clock) -> dict[str, Any]:
     faults = rules.check(gathered.problem, result)
     if faults:
         raise RuntimeError(f"the plan breaks its promises: {faults[:3]}")
+    uncovered = uncovered_to_store(gathered.problem, result)
 
     def store() -> int:
-        return _store(district_id, by_id, seen, gathered, result, thorough=thorough, clock=clock).id
+        return _store(
+            district_id, by_id, seen, gathered, result, uncovered, thorough=thorough, clock=clock
+        ).id
 
     return {"plan_id": in_unit(store)}
 
@@ -62,6 +67,7 @@ def _store(
     seen: tuple[int, int] | None,
     gathered: Gathered,
     result: rules.Result,
+    uncovered: list[dict[str, Any]],
     *,
     thorough: bool,
     clock: Clock,
@@ -81,15 +87,8 @@ def _store(
         controls={},
         certificate={},
         figures=_figures(gathered.problem, result, thorough=thorough),
-        uncovered=[
-            {
-                "request_id": item.need_id,
-                "missing": item.missing,
-                "part": item.part,
-                "reasons": [[s.message, dict(s.parameters)] for s in rules.explain(item)],
-            }
-            for item in result.uncovered
-        ],
+        uncovered=uncovered,
+        problem=snapshots.packed(gathered.problem),
     )
     db.session.add(plan)
     for proposal in result.proposals:

@@ -17,6 +17,10 @@ Pardalos 1999: solve the flow with each line priced at the inverse of what its t
 are improved by neighbourhood search (Shaw 1998: free the trips of a few holders, hold the others open or
 closed, solve that small programme).
 
+**Controls.** What may be given up for fewer trips, the floors of fairness, one year of printing per need,
+caps of trips and smallest parcels are rows beside the network: linear programmes may then come out in
+fractions and become integer programmes. Only what a control that is set asks for is ever added.
+
 All limits are counts of nodes and rounds, never the clock; one thread, one seed, input sorted by
 identifiers: the same problem gives the same plan.
 """
@@ -24,60 +28,120 @@ identifiers: the same problem gives the same plan.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 
-from exchange.matching.rules import (
-    Pass,
-    Problem,
-    Result,
-    check_fixed,
-    coverage_of,
-    figures_of,
-    shortages,
-    trips_of,
-)
+import numpy as np
+
+from exchange.matching.rules import Pass, Problem, Result, check_fixed
+from exchange.matching.solver.answer import answer, wished
 from exchange.matching.solver.by_hand import minimum_cost_flow, nearest_donor_first
+from exchange.matching.solver.fairness import fairest
+from exchange.matching.solver.limits import start_within
 from exchange.matching.solver.network import Network
+from exchange.matching.solver.programme import EPSILON
 from exchange.matching.solver.proof import certify
+from exchange.matching.solver.repair import repair
 from exchange.matching.solver.trips import NORMAL, QUICK, Effort, break_ties, fewest_trips
 
-__all__ = ["NORMAL", "QUICK", "Effort", "certify", "minimum_cost_flow", "nearest_donor_first", "solve"]
+__all__ = [
+    "NORMAL",
+    "QUICK",
+    "Effort",
+    "certify",
+    "frontier",
+    "minimum_cost_flow",
+    "nearest_donor_first",
+    "repair",
+    "solve",
+]
 
 
 def solve(problem: Problem, *, effort: Effort = NORMAL) -> Result:
     """Return the best plan: most coverage, least of the fund, fewest trips, fewest copy-kilometres.
 
-    Ties go to whole class sets from one giver and one edition, to newer copies, to lower identifiers.
+    Ties go to whole class sets from one giver and one edition, to newer copies, to lower identifiers. The
+    problem's controls and wishes add passes between these and limits beside them; each pass keeps what the
+    former reached. With limits on trips the best possible coverage shown is that without them.
     """
     started = time.perf_counter()
     problem = problem.in_order()
     check_fixed(problem)
-    baseline = figures_of(problem, nearest_donor_first(problem))
+    controls = problem.controls
     network = Network(problem)
+    best = start_within(network, effort) if network.trip_columns else None
 
     coverage = network.minimise(network.coverage_cost())
     network.keep()
-    fund = network.minimise(network.fund_cost())
-    network.keep()
+    best = round(-coverage if best is None else best)
+    reached = []
+    for name, cost in wished(network):
+        value = network.minimise(cost)
+        reached.append((name, cost, value, network.bound))
+        network.keep()
+    fair = None if controls.fairness is None else fairest(network)
+    floors = () if fair is None or controls.fairness is None else fair.floors(controls.fairness)
+
+    if controls.give_up:
+        network = network.fresh()
+        network.demand(network.coverage_cost(), -_whole_at_least(-coverage * (1 - controls.give_up)))
+        for _, cost, value, _ in reached:
+            network.demand(cost, value)
+    for school, floor in floors:
+        network.demand(network.served_cost(school), -float(floor))
     trips, bound = fewest_trips(network, effort)
     network.close_all_but(trips)
-    km = network.minimise(network.km_cost())
+    if controls.give_up:
+        # What was given up and has closed no trip comes back.
+        for cost in (network.coverage_cost(), *(cost for _, cost in wished(network))):
+            network.minimise(cost)
+            network.keep()
+    network.minimise(network.km_cost())
+    km = network.bound
     network.keep()
     break_ties(network, effort)
 
-    plan = trips_of(problem, network.shipments())
-    figures = figures_of(problem, plan)
-    return Result(
-        trips=plan,
-        covered=coverage_of(problem, plan),
-        figures=figures,
-        best_possible=round(-coverage),
-        uncovered=shortages(problem, plan),
-        baseline=baseline,
-        passes=(
-            Pass("coverage", figures.weight, -coverage),
-            Pass("fund", figures.fund_copies, fund),
-            Pass("trips", figures.trips, bound),
-            Pass("copy_km", network.worth(network.km_cost()) / 10, km / 10),
-        ),
-        seconds=time.perf_counter() - started,
+    # A plan that covers less may need less of what these passes save: nothing is proven of them then.
+    passes = [
+        Pass(name, network.worth(cost), 0.0 if controls.give_up else low) for name, cost, _, low in reached
+    ]
+    return answer(
+        problem,
+        network,
+        best_possible=best,
+        passes=passes,
+        fair=fair,
+        floors=floors,
+        trips_bound=bound,
+        km_bound=km,
+        started=started,
     )
+
+
+def _whole_at_least(value: float) -> float:
+    """Return the least whole number that is not below ``value``."""
+    return float(np.ceil(value - EPSILON))
+
+
+def frontier(
+    problem: Problem, give_ups: Sequence[float] = (0.0, 0.01, 0.02, 0.05, 0.1), effort: Effort = QUICK
+) -> tuple[Result, ...]:
+    """Return a plan for each share of the coverage that may be given up, in this order.
+
+    A plan that gives up less is a plan for those that may give up more: it stands in where the search found
+    nothing better.
+    """
+    found: dict[float, Result] = {}
+    best: Result | None = None
+    for share in sorted(set(give_ups)):
+        controls = replace(problem.controls, give_up=share)
+        plan = solve(replace(problem, controls=controls), effort=effort)
+        if best is not None and _costs(best) <= _costs(plan):
+            plan = replace(best, seconds=plan.seconds)
+        found[share] = best = plan
+    return tuple(found[share] for share in give_ups)
+
+
+def _costs(plan: Result) -> float:
+    """Return what the trips of a plan cost, in the unit of its trips pass."""
+    return next(one.value for one in plan.passes if one.name in ("trip_km", "trips"))

@@ -1,11 +1,22 @@
-"""Plainer plans, to show beside the optimiser's own: a person's, and that of one textbook method."""
+"""Plainer plans to show beside the optimiser's own: a person's, and that of one textbook method."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from exchange.matching.rules import Need, Problem, Supply, Trip, allowed, distance, layers, trips_of
+from exchange.matching.rules import (
+    Need,
+    Problem,
+    Supply,
+    Trip,
+    allowed,
+    covered_by_layer,
+    distance,
+    layers,
+    locked_years,
+    trips_of,
+)
 from exchange.matching.solver.network import Network
 from exchange.matching.solver.programme import Floats
 
@@ -30,11 +41,23 @@ def nearest_donor_first(problem: Problem) -> tuple[Trip, ...]:
         left[line.supply_id] -= line.copies
         sent[line.supply_id, line.need_id] += line.copies
         waiting[line.need_id, supplies[line.supply_id].part] += line.copies
+    exact = {(line.supply_id, line.need_id) for line in problem.fixed if line.exact}
+    years = locked_years(problem)
     offers: dict[Pair, list[Supply]] = defaultdict(list)
     for supply in problem.supplies:
         offers[supply.textbook, supply.part].append(supply)
     for need in problem.needs:
-        givers = {part: _nearest_first(problem, need, offers[need.textbook, part]) for part, _ in need.parts}
+        givers = {
+            part: [
+                supply
+                for supply in _nearest_first(problem, need, offers[need.textbook, part])
+                if (supply.id, need.id) not in exact
+            ]
+            for part, _ in need.parts
+        }
+        if not need.mixing:
+            years_open = years.get(need.id) or _year_of_most(need, givers, left)
+            givers = {part: [s for s in rows if s.year in years_open] for part, rows in givers.items()}
         for layer in layers(need):
             room = {
                 part: waiting[need.id, part] + sum(left[supply.id] for supply in givers[part])
@@ -51,6 +74,18 @@ def nearest_donor_first(problem: Problem) -> tuple[Trip, ...]:
                     sent[supply.id, need.id] += copies
                     wanted -= copies
     return trips_of(problem, sent)
+
+
+def _year_of_most(
+    need: Need, givers: Mapping[int, Iterable[Supply]], left: Mapping[int, int]
+) -> frozenset[int]:
+    """Return the one year of printing of which the most sets are left, of several the newest."""
+    room: dict[int, Counter[int]] = defaultdict(Counter)
+    for part, missing in need.parts:
+        for supply in givers[part]:
+            room[supply.year][part] = min(missing, room[supply.year][part] + left[supply.id])
+    sets = {year: sum(covered_by_layer(need, parts)) for year, parts in room.items()}
+    return frozenset({max(sets, key=lambda year: (sets[year], year))} if sets else ())
 
 
 def _nearest_first(problem: Problem, need: Need, offers: Iterable[Supply]) -> list[Supply]:

@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from copy import copy
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from exchange.matching.rules import Layer, Need, Problem, Shipments, Supply, allowed, layers
+from exchange.matching.rules import (
+    Layer,
+    Need,
+    Problem,
+    Shipments,
+    Supply,
+    allowed,
+    layers,
+    locked_years,
+)
 from exchange.matching.solver.programme import EPSILON, Floats, Optimum, Programme, run, whole
 
 Pair = tuple[int, int]
+#: What columns belong to that are no textbook's own.
+NO_TEXTBOOK = -1
+#: Costs in fractions are multiplied by this.
+FINE = 1e4
+#: So many nodes at least where side conditions tie the textbooks together.
+TIED_NODES = 50
 
 
 class Network:
@@ -26,7 +43,8 @@ class Network:
 
     def _build(self) -> None:
         problem = self.problem
-        fixed = {(line.supply_id, line.need_id): line.copies for line in problem.fixed}
+        fixed = {(line.supply_id, line.need_id): line for line in problem.fixed}
+        years = locked_years(problem)
         offers: dict[Pair, list[int]] = defaultdict(list)
         for row, supply in enumerate(problem.supplies):
             offers[supply.textbook, supply.part].append(row)
@@ -53,8 +71,13 @@ class Network:
                 row_upper.append(0.0)
                 for row in offers[need.textbook, part]:
                     supply = problem.supplies[row]
-                    locked = fixed.get((supply.id, need.id), 0)
+                    line = fixed.get((supply.id, need.id))
+                    locked = 0 if line is None else line.copies
                     free = 0 if allowed(supply, need, problem) else min(supply.copies, missing)
+                    if line is not None and line.exact:
+                        free = locked
+                    elif supply.year not in years.get(need.id, (supply.year,)):
+                        free = 0
                     if max(free, locked) > 0:
                         self.lines.append((supply, need))
                         column(need.textbook, locked, max(free, locked), (row, 1.0), (need_row, 1.0))
@@ -81,17 +104,199 @@ class Network:
             entries=table[:, 2].copy(),
             integer=np.zeros(len(lower), dtype=bool),
         )
-        self.values = np.zeros(len(lower))
-        self._optimum = Optimum(self.values, self.values, np.zeros(len(row_lower)), 0.0)
-        self._mark_rugged(textbooks)
+        self.textbooks = np.array(textbooks, dtype=np.int64)
+        #: The rows of needs that the columns after the sets take spare copies from.
+        self._spare_rows = [row for (_, row), copies in sorted(spare.items()) if copies]
+        self._mark_rugged()
+        self._one_year_each()
+        self._weigh_trips()
+        self.values = np.zeros(len(self.programme.cost))
+        self.bound = 0.0
+        self._optimum = Optimum(self.values, self.values, np.zeros(len(self.programme.row_lower)), 0.0)
+        self._nailing = np.ones(len(self.values), dtype=bool)
 
-    def _mark_rugged(self, textbooks: Sequence[int]) -> None:
+    def _mark_rugged(self) -> None:
         """Remember the columns of textbooks that are no network: three parts or more needed together."""
         together: dict[int, set[int]] = defaultdict(set)
         for need, layer in self.sets:
             if len(layer.parts) > 1:
                 together[need.textbook].update(layer.parts)
-        self.rugged = np.array([len(together[textbook]) > 2 for textbook in textbooks], dtype=bool)
+        self.rugged = np.array(
+            [len(together[textbook]) > 2 for textbook in self.textbooks.tolist()], dtype=bool
+        )
+        #: Textbooks whose linear programme may come out in fractions.
+        self._rough = self.rugged.copy()
+
+    def _extend(self, **more: Any) -> None:
+        """Add columns and rows for good; the new columns are whole numbers of no textbook of their own."""
+        self.programme = self.programme.extended(**more)
+        added = len(self.programme.cost) - len(self.textbooks)
+        self.textbooks = np.concatenate((self.textbooks, np.full(added, NO_TEXTBOOK)))
+        self.rugged = np.concatenate((self.rugged, np.ones(added, dtype=bool)))
+        self._rough = np.concatenate((self._rough, np.ones(added, dtype=bool)))
+
+    def _one_year_each(self) -> None:
+        """Give every need without mixing a choice of one year: ``x <= u z[year]``, ``sum z <= 1``."""
+        lines_of: dict[int, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
+        locked = locked_years(self.problem)
+        for column, (supply, need) in enumerate(self.lines):
+            if not need.mixing and need.id not in locked:
+                lines_of[need.id][supply.year].append(column)
+        width = len(self.textbooks)
+        #: The column of the year's choice, by the column of the line.
+        self._year_of: dict[int, int] = {}
+        cells: list[tuple[int, int, float]] = []
+        row_upper: list[float] = []
+        chosen: list[int] = []
+        for _, by_year in sorted(lines_of.items()):
+            if len(by_year) < 2:
+                continue
+            choices = []
+            for _, columns in sorted(by_year.items()):
+                choice = width + len(chosen)
+                chosen.append(self.lines[columns[0]][1].textbook)
+                choices.append(choice)
+                for column in columns:
+                    self._year_of[column] = choice
+                    cells += [(len(row_upper), column, 1.0)]
+                    cells += [(len(row_upper), choice, -self.programme.upper[column])]
+                    row_upper.append(0.0)
+            cells += [(len(row_upper), choice, 1.0) for choice in choices]
+            row_upper.append(1.0)
+        if chosen:
+            nothing, ones = np.zeros(len(chosen)), np.ones(len(chosen))
+            self._extend(cells=cells, cost=nothing, lower=nothing, upper=ones, row_upper=row_upper)
+            self.textbooks[width:] = chosen
+            self._rough = np.isin(self.textbooks, self.textbooks[self._rough])
+
+    def _weigh_trips(self) -> None:
+        """Give each trip that has a smallest parcel, or whose giver has a cap, a choice of its own."""
+        problem = self.problem
+        caps, least = problem.most_trips, problem.controls.smallest_parcel
+        self.trip_columns: dict[Pair, int] = {}
+        columns_of: dict[Pair, list[int]] = defaultdict(list)
+        for column, (supply, need) in enumerate(self.lines):
+            columns_of[supply.holder, need.taker].append(column)
+        programme = self.programme
+        width = len(self.textbooks)
+        cells: list[tuple[int, int, float]] = []
+        row_upper: list[float] = []
+        lower: list[float] = []
+        locked: Counter[int] = Counter()
+        for pair, columns in sorted(columns_of.items()):
+            is_locked = bool((programme.lower[columns] > 0).any())
+            parcel = least > 1 and not is_locked
+            if parcel and programme.upper[columns].sum() < least:
+                programme.upper[columns] = 0.0
+                continue
+            if not parcel and pair[0] not in caps:
+                continue
+            choice = self.trip_columns[pair] = width + len(lower)
+            lower.append(float(is_locked))
+            locked[pair[0]] += is_locked
+            for column in columns:
+                cells += [(len(row_upper), column, 1.0), (len(row_upper), choice, -programme.upper[column])]
+                row_upper.append(0.0)
+            if parcel:
+                self.rugged[columns] = True
+                cells += [(len(row_upper), column, -1.0) for column in columns]
+                cells.append((len(row_upper), choice, float(least)))
+                row_upper.append(0.0)
+        for giver, cap in sorted(caps.items()):
+            choices = [choice for pair, choice in self.trip_columns.items() if pair[0] == giver]
+            if len(choices) > cap:
+                cells += [(len(row_upper), choice, 1.0) for choice in choices]
+                # Fixed lines stand, however many trips they are.
+                row_upper.append(float(max(cap, locked[giver])))
+        self._padding: dict[int, int] = {}
+        first = len(self.lines) + len(self.sets)
+        for column, row in enumerate(self._spare_rows if least > 1 else (), start=first):
+            # A parcel is not filled up with copies that complete no set: what is to spare is locked.
+            lines = programme.columns[(programme.rows == row) & (programme.columns < len(self.lines))]
+            choice = self._padding[column] = width + len(lower)
+            lower.append(0.0)
+            cells += [(len(row_upper), column, 1.0), (len(row_upper), choice, -programme.upper[column])]
+            row_upper.append(0.0)
+            loose = float((programme.upper[lines] - programme.lower[lines]).sum())
+            cells += [(len(row_upper), line, 1.0) for line in lines.tolist()]
+            cells.append((len(row_upper), choice, loose))
+            row_upper.append(loose + float(programme.lower[lines].sum()))
+        self._extend(
+            cells=cells,
+            cost=np.zeros(len(lower)),
+            lower=lower,
+            upper=np.ones(len(lower)),
+            row_upper=row_upper,
+        )
+        self.coupled = bool(lower)
+        self.branching = 0
+
+    def _tie(self, cost: Floats) -> None:
+        """Remember that a row ties textbooks together: with its columns whole, a flow is left."""
+        self.rugged |= cost != 0
+        self.coupled = True
+
+    def pairs(self) -> list[Pair]:
+        """Return the trip that each line is on."""
+        return [(supply.holder, need.taker) for supply, need in self.lines]
+
+    def demand(self, cost: Floats, most: float) -> None:
+        """Let no later pass pay more than ``most`` of a cost; textbooks then depend on one another."""
+        self.programme = self.programme.with_row(cost, most)
+        self._tie(cost)
+
+    def fresh(self) -> Network:
+        """Return the same network with nothing nailed down, at the same values."""
+        other = Network(self.problem)
+        other.values, other.branching = self.values, self.branching
+        return other
+
+    def beside(self, **more: Any) -> Network:
+        """Return a copy with further columns and rows, whole-numbered where this one is tied."""
+        other = copy(self)
+        other.programme = replace(self.programme)
+        other._extend(**more)
+        added = len(other.textbooks) - len(self.textbooks)
+        other.rugged[-added:] = False
+        other.values = np.concatenate((self.values, np.zeros(added)))
+        tied = np.zeros(len(other.values), dtype=bool)
+        tied[other.programme.columns[other.programme.rows >= len(self.programme.row_lower)]] = True
+        tied[-added:] = False
+        other._tie(tied.astype(np.float64))
+        return other
+
+    def completed(self, values: Floats) -> Floats:
+        """Return values of all columns from those of lines and sets: what else there is follows from them."""
+        programme = self.programme
+        found = np.zeros(len(programme.cost))
+        found[: len(values)] = values
+        spare = slice(len(values), len(values) + len(self._spare_rows))
+        left = programme.activity(found)[self._spare_rows]
+        found[spare] = np.clip(left, 0.0, programme.upper[spare])
+        for line, choice in self._year_of.items():
+            found[choice] = max(found[choice], float(found[line] > 0))
+        for column, choice in self._padding.items():
+            found[choice] = float(found[column] > 0)
+        running = {pair for pair, copies in zip(self.pairs(), found, strict=False) if copies > 0}
+        for pair, column in self.trip_columns.items():
+            found[column] = float(pair in running)
+        return found
+
+    def breaking(self, values: Floats) -> set[int]:
+        """Return the textbooks with values beyond a limit."""
+        programme = self.programme
+        total = programme.activity(values)
+        out = (total < programme.row_lower - EPSILON) | (total > programme.row_upper + EPSILON)
+        wrong = np.zeros(len(values), dtype=bool)
+        wrong[programme.columns[out[programme.rows]]] = True
+        wrong |= (values < programme.lower - EPSILON) | (values > programme.upper + EPSILON)
+        return set(self.textbooks[wrong].tolist()) - {NO_TEXTBOOK}
+
+    def hold(self, columns: NDArray[np.bool_]) -> None:
+        """Nail these columns to their present values."""
+        lower, upper = self.programme.lower.copy(), self.programme.upper.copy()
+        lower[columns] = upper[columns] = self.values[columns]
+        self.programme = replace(self.programme, lower=lower, upper=upper)
 
     # What a pass minimises
 
@@ -109,15 +314,48 @@ class Network:
         """Each covered set earns its weight."""
         return self._cost(sets=(-need.weight for need, _ in self.sets))
 
+    def set_cost(self, prices: Floats) -> Floats:
+        """Each covered set costs the price of its layer."""
+        return self._cost(sets=prices)
+
     def fund_cost(self) -> Floats:
         """Each copy from the fund costs one."""
         return self._cost(lines=(supply.is_fund for supply, _ in self.lines))
 
+    def passed_over_cost(self) -> Floats:
+        """Each copy costs one that comes from another than the givers wanted first."""
+        return self._cost(
+            lines=(
+                bool(need.preferred) and supply.holder not in need.preferred for supply, need in self.lines
+            )
+        )
+
+    def served_cost(self, school: int) -> Floats:
+        """Each set that a school has covered earns one."""
+        return self._cost(sets=(-float(need.taker == school) for need, _ in self.sets))
+
     def km_cost(self) -> Floats:
-        """Each copy costs its road in whole units of 100 m; an unknown road is as long as the longest."""
-        roads = [self.problem.road(supply.holder, need.taker) for supply, need in self.lines]
+        """Each copy costs its road, and what it costs as a substitute, in whole units of 100 m."""
+        penalties = {need.id: dict(need.penalties) for _, need in self.lines if need.penalties}
+        nothing: dict[int, float] = {}
+        return self._cost(
+            lines=(
+                road + round(10 * penalties.get(need.id, nothing).get(supply.edition, 0.0))
+                for road, (supply, need) in zip(self.roads(), self.lines, strict=True)
+            )
+        )
+
+    def roads(self) -> list[int]:
+        """Return each line's road in whole units of 100 m; an unknown road is as long as the longest."""
+        roads = [self.problem.road(giver, taker) for giver, taker in self.pairs()]
         longest = max((km for km in roads if km is not None), default=0.0)
-        return self._cost(lines=(round(10 * (longest if km is None else km)) for km in roads))
+        return [round(10 * (longest if km is None else km)) for km in roads]
+
+    def trip_price(self) -> dict[Pair, float]:
+        """Return what each trip costs: one, or by road its length, and that at least 100 m."""
+        if not self.problem.controls.by_road:
+            return dict.fromkeys(self.pairs(), 1.0)
+        return {pair: float(max(1, road)) for pair, road in zip(self.pairs(), self.roads(), strict=True)}
 
     def age_cost(self) -> Floats:
         """Each copy costs its age in years, against the newest on offer."""
@@ -132,34 +370,81 @@ class Network:
     # The passes
 
     def minimise(self, cost: Floats, only: NDArray[np.bool_] | None = None) -> float:
-        """Find whole-numbered values of least ``cost`` and return it; with ``only``, on those lines alone."""
+        """Find whole-numbered values of least ``cost`` and return it; with ``only``, on those lines alone.
+
+        ``bound`` is then a proven lower bound of the cost. It is reached, except where side conditions tie
+        textbooks together and an integer programme runs into its limit.
+        """
         self.programme.cost = cost
-        optimum = run(self.programme if only is None else self._restricted(only))
+        programme = self.programme if only is None else self._restricted(only)
+        if only is None and self.trip_columns and not self.branching:
+            programme = self._restricted(self._present())
+        optimum = run(programme)
         self._nailing = np.ones(len(cost), dtype=bool)
-        if self.rugged.any() and not whole(optimum.values[self.rugged]):
-            optimum = self._minimise_rugged(optimum, only)
+        self._rows: list[NDArray[np.bool_]] = []
+        if (self.coupled or self._rough.any()) and not whole(optimum.values):
+            optimum = self._tied(programme, optimum) if self.coupled else self._rugged(programme, optimum)
         self.values = np.rint(optimum.values)
         self._optimum = optimum
+        self.bound = optimum.bound
         return self.worth(cost)
 
+    def _present(self) -> NDArray[np.bool_]:
+        """Return the lines of the trips that run at the present values."""
+        pairs = self.pairs()
+        running = {pair for pair, copies in zip(pairs, self.values, strict=False) if copies > EPSILON}
+        return np.array([pair in running for pair in pairs], dtype=bool)
+
     def _restricted(self, only: NDArray[np.bool_]) -> Programme:
-        upper = self.programme.upper.copy()
+        lower, upper = self.programme.lower.copy(), self.programme.upper.copy()
         upper[: len(only)][~only] = 0.0
-        return replace(self.programme, upper=upper)
+        if self.trip_columns:
+            running = {pair for pair, stays in zip(self.pairs(), only, strict=True) if stays}
+            for pair, column in self.trip_columns.items():
+                lower[column] = upper[column] = float(pair in running)
+        return replace(self.programme, lower=lower, upper=upper)
 
     def close_all_but(self, only: NDArray[np.bool_]) -> None:
         """Shut all other lines for good."""
         self.programme = self._restricted(only)
 
-    def _minimise_rugged(self, optimum: Optimum, only: NDArray[np.bool_] | None) -> Optimum:
+    def _rugged(self, programme: Programme, optimum: Optimum) -> Optimum:
         """Make the textbooks whole that did not come out so; no other textbook shares a row with them."""
-        programme = self.programme if only is None else self._restricted(only)
-        others = np.rint(optimum.values[~self.rugged])
+        values = optimum.values.copy()
+        broken = np.abs(values - np.rint(values)) > EPSILON
+        bound = optimum.bound
+        for textbook in sorted(set(self.textbooks[broken].tolist())):
+            own = self.textbooks == textbook
+            lower, upper = programme.lower.copy(), programme.upper.copy()
+            others = np.where(np.abs(values - np.rint(values)) > EPSILON, values, np.rint(values))
+            lower[~own] = upper[~own] = others[~own]
+            alone = replace(programme, lower=lower, upper=upper, integer=own)
+            found = run(_whole_costs(alone)).values
+            bound += float(programme.cost[own] @ (np.rint(found[own]) - values[own]))
+            values[own] = np.rint(found[own])
+            self._nailing[own] = False
+            self._rows.append(own)
+        return replace(optimum, values=values, bound=bound)
+
+    def _tied(self, programme: Programme, optimum: Optimum) -> Optimum:
+        """Make everything whole at once: side conditions tie the textbooks together."""
+        self._nailing[:] = False
+        self._rows.append(np.ones(len(self._nailing), dtype=bool))
+        guess = self.values if programme.holds(self.values) else None
+        firm = self.rugged
+        # Without a plan to fall back on the search may not stop before it has one.
+        nodes = None if guess is None else max(self.branching, TIED_NODES)
+        found = run(replace(_whole_costs(programme), integer=firm), nodes=nodes, guess=guess)
         lower, upper = programme.lower.copy(), programme.upper.copy()
-        lower[~self.rugged] = upper[~self.rugged] = others
-        whole = run(replace(programme, lower=lower, upper=upper, integer=self.rugged))
-        self._nailing = ~self.rugged
-        return replace(optimum, values=whole.values)
+        lower[firm] = upper[firm] = np.rint(found.values[firm])
+        settled = replace(programme, lower=lower, upper=upper)
+        # With those settled a flow is left, and that is whole by itself but for three parts.
+        flow = run(settled)
+        if not whole(flow.values):
+            everything = np.ones(len(firm), dtype=bool)
+            within = replace(_whole_costs(programme), integer=everything)
+            flow = run(within, nodes=nodes, guess=guess)
+        return replace(optimum, values=flow.values)
 
     def keep(self) -> None:
         """Let later passes move only where the last one stays at its optimum."""
@@ -168,18 +453,13 @@ class Network:
         programme.lower[held] = programme.upper[held] = self.values[held]
         loose = np.zeros(len(programme.row_lower), dtype=bool)
         loose[programme.rows[~self._nailing[programme.columns]]] = True
-        activity = np.rint(self._activity(self.values))
+        activity = np.rint(programme.activity(self.values))
         tight = (np.abs(optimum.duals) > EPSILON) & ~loose
         programme.row_lower[tight] = programme.row_upper[tight] = activity[tight]
-        if not self._nailing.all():
-            costs = np.where(self._nailing, 0.0, programme.cost)
-            self.programme = programme.with_row(costs, float(costs @ self.values))
-
-    def _activity(self, values: Floats) -> Floats:
-        programme = self.programme
-        moved = programme.entries * values[programme.columns]
-        total = np.bincount(programme.rows, weights=moved, minlength=len(programme.row_lower))
-        return total.astype(np.float64)
+        for own in self._rows:
+            costs = np.where(own, programme.cost, 0.0)
+            self.programme = self.programme.with_row(costs, float(costs @ self.values))
+            self.rugged |= costs != 0
 
     def worth(self, cost: Floats) -> float:
         """Return what the present values cost."""
@@ -192,3 +472,10 @@ class Network:
             for (supply, need), copies in zip(self.lines, self.values, strict=False)
             if copies > 0
         }
+
+
+def _whole_costs(programme: Programme) -> Programme:
+    """Scale costs in fractions up: integer programmes are told apart by whole numbers."""
+    if whole(programme.cost):
+        return programme
+    return replace(programme, cost=programme.cost * FINE)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -36,17 +36,61 @@ class Programme:
 
     def with_row(self, costs: Floats, most: float) -> Programme:
         """Return the programme with one more row: ``costs x <= most``."""
-        added = np.flatnonzero(costs).astype(np.int32)
-        columns = np.concatenate((self.columns, added))
-        rows = np.concatenate((self.rows, np.full(len(added), len(self.row_lower), dtype=np.int32)))
+        added = np.flatnonzero(costs)
+        cells = np.column_stack((np.zeros(len(added)), added, costs[added]))
+        return self.extended(cells=cells, row_upper=[most])
+
+    def extended(
+        self,
+        *,
+        cells: ArrayLike,
+        cost: ArrayLike = (),
+        lower: ArrayLike = (),
+        upper: ArrayLike = (),
+        integer: bool = False,
+        row_lower: ArrayLike | None = None,
+        row_upper: ArrayLike = (),
+    ) -> Programme:
+        """Return the programme with more columns and rows after its own.
+
+        ``cells`` are (row, column, entry), the rows counted from the first new one, the columns from the
+        first old one. New rows have no lower limit unless ``row_lower`` gives them one.
+        """
+        table = np.asarray(cells, dtype=np.float64).reshape(-1, 3)
+        highest = np.asarray(row_upper, dtype=np.float64)
+        lowest = np.full(len(highest), -np.inf) if row_lower is None else np.asarray(row_lower)
+        columns = np.concatenate((self.columns, table[:, 1].astype(np.int32)))
+        rows = np.concatenate((self.rows, (table[:, 0] + len(self.row_lower)).astype(np.int32)))
         order = np.argsort(columns, kind="stable")
+        more = np.asarray(cost, dtype=np.float64)
         return replace(
             self,
+            cost=np.concatenate((self.cost, more)),
+            lower=np.concatenate((self.lower, np.asarray(lower, dtype=np.float64))),
+            upper=np.concatenate((self.upper, np.asarray(upper, dtype=np.float64))),
+            integer=np.concatenate((self.integer, np.full(len(more), integer))),
             columns=columns[order],
             rows=rows[order],
-            entries=np.concatenate((self.entries, costs[added]))[order],
-            row_lower=np.append(self.row_lower, -np.inf),
-            row_upper=np.append(self.row_upper, most),
+            entries=np.concatenate((self.entries, table[:, 2]))[order],
+            row_lower=np.concatenate((self.row_lower, lowest)),
+            row_upper=np.concatenate((self.row_upper, highest)),
+        )
+
+    def activity(self, values: Floats) -> Floats:
+        """Return what the rows come to."""
+        total = np.bincount(
+            self.rows, weights=self.entries * values[self.columns], minlength=len(self.row_lower)
+        )
+        return total.astype(np.float64)
+
+    def holds(self, values: Floats) -> bool:
+        """Tell whether the values keep to all limits."""
+        total = self.activity(values)
+        return bool(
+            np.all(values >= self.lower - EPSILON)
+            and np.all(values <= self.upper + EPSILON)
+            and np.all(total >= self.row_lower - EPSILON)
+            and np.all(total <= self.row_upper + EPSILON)
         )
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from exchange.matching.solver.network import Network
+from exchange.matching.solver.network import Network, Pair
 from exchange.matching.solver.programme import EPSILON, SEED, Floats, Programme, run
 
 #: So many trips are searched all at once without thought.
@@ -41,12 +41,19 @@ NORMAL = Effort(exact_lines=2000, exact_nodes=100, freed=250, round_nodes=20, ro
 
 
 class Charges:
-    """A charge of one for each group of lines that carries anything: trips, or the sources of a class set.
+    """A charge for each group of lines that carries anything: trips, or the sources of a class set.
+
+    It is one, or ``price_of`` says how much; prices are whole numbers.
 
     A group with copies that cannot be taken off it is open already and costs nothing more.
     """
 
-    def __init__(self, network: Network, group_of: Sequence[tuple[int, ...]]) -> None:
+    def __init__(
+        self,
+        network: Network,
+        group_of: Sequence[tuple[int, ...]],
+        price_of: Mapping[Pair, float] | None = None,
+    ) -> None:
         programme = network.programme
         count = len(network.lines)
         numbers: dict[tuple[int, ...], int] = {}
@@ -54,6 +61,7 @@ class Charges:
         self.group = np.array([numbers.setdefault(group, len(numbers)) for group in group_of], dtype=np.int64)
         self.names = list(numbers)
         self.size = len(numbers)
+        self.price = np.array([1.0 if price_of is None else price_of[name[0], name[1]] for name in numbers])
         self.live = programme.upper[:count] > 0
         self.given = self._any(programme.lower[:count] > 0)
         self.choice = self._any(self.live) & ~self.given
@@ -90,7 +98,7 @@ class Charges:
         order = np.argsort(columns, kind="stable")
         ones = np.ones(len(charged))
         programme = Programme(
-            cost=np.concatenate((np.zeros(width), ones)),
+            cost=np.concatenate((np.zeros(width), self.price[charged])),
             lower=np.concatenate((base.lower, np.zeros(len(charged)))),
             upper=np.concatenate((upper, ones)),
             row_lower=np.concatenate((base.row_lower, np.full(len(links), -np.inf))),
@@ -115,7 +123,7 @@ class Charges:
         """
         programme, charged = self.programme(free, opened)
         optimum = run(programme, nodes=nodes, guess=self.guess(charged))
-        return self.carrying(optimum.values), optimum.bound + float(self.given.sum())
+        return self.carrying(optimum.values), optimum.bound + self.total(self.given)
 
     def shorten(self, free: NDArray[np.bool_], nodes: int) -> None:
         """Move the network to fewer copy-kilometres on as few groups, from its present values on."""
@@ -127,15 +135,19 @@ class Charges:
         found = self.carrying(run(shorter, nodes=nodes, guess=guess).values)
         self.network.minimise(self.network.km_cost(), found[self.group])
 
+    def total(self, groups: NDArray[np.bool_]) -> float:
+        """Return what these groups cost."""
+        return float(self.price[groups].sum())
+
     def carrying(self, values: Floats) -> NDArray[np.bool_]:
         """Return the groups with copies on any line."""
         return self._any(values[: len(self.group)] > EPSILON)
 
 
 def fewest_trips(network: Network, effort: Effort) -> tuple[NDArray[np.bool_], float]:
-    """Return which lines the fewest trips found leave open, and a proven bound of the number of trips."""
-    trips = Charges(network, [(supply.holder, need.taker) for supply, need in network.lines])
-    bound = float(trips.given.sum())
+    """Return which lines the fewest trips found leave open, and a proven bound of what trips cost."""
+    trips = Charges(network, network.pairs(), network.trip_price())
+    bound = trips.total(trips.given)
     _slope_scaling(network, trips)
     if trips.live.sum() <= effort.exact_lines:
         everything = np.ones(trips.size, dtype=bool)
@@ -151,14 +163,14 @@ def _slope_scaling(network: Network, trips: Charges, rounds: int = 12) -> None:
     """Leave a flow on few trips: price each copy at its share of the trip, as the last flow filled it."""
     lines = len(trips.group)
     room = np.bincount(trips.group, weights=network.programme.upper[:lines], minlength=trips.size)
-    price = 1.0 / np.maximum(room, 1.0)
-    best, fewest = network.values, trips.open().sum()
+    price = trips.price / np.maximum(room, 1.0)
+    best, fewest = network.values, trips.total(trips.open())
     for _ in range(rounds):
         network.minimise(network.line_cost(price[trips.group]))
         flow = np.bincount(trips.group, weights=network.values[:lines], minlength=trips.size)
-        price = np.where(flow > 0, 1.0 / np.maximum(flow, 1.0), price)
-        if trips.open().sum() < fewest:
-            best, fewest = network.values, trips.open().sum()
+        price = np.where(flow > 0, trips.price / np.maximum(flow, 1.0), price)
+        if trips.total(trips.open()) < fewest:
+            best, fewest = network.values, trips.total(trips.open())
     network.values = best
 
 
@@ -169,13 +181,13 @@ def _neighbourhoods(network: Network, trips: Charges, effort: Effort, enough: fl
     idle = 0
     for _ in range(effort.rounds):
         opened = trips.open()
-        if opened.sum() <= enough or idle >= effort.patience:
+        if trips.total(opened) <= enough or idle >= effort.patience:
             return
         free = _some_holders(trips, dice, effort)
         found, _bound = trips.search(free, opened, effort.round_nodes)
-        idle = 0 if found.sum() < opened.sum() else idle + 1
+        idle = 0 if trips.total(found) < trips.total(opened) else idle + 1
         # As many but other trips are taken too: they lead out of dead ends.
-        if found.sum() <= opened.sum():
+        if trips.total(found) <= trips.total(opened):
             network.minimise(km, found[trips.group])
 
 

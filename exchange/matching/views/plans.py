@@ -21,6 +21,7 @@ from exchange.matching import services
 from exchange.matching.models import Plan, PlanLine, PlanState
 from exchange.matching.views import pictures
 from exchange.matching.views.blueprint import bp
+from exchange.matching.views.changes import changes_in_words
 from exchange.postings.models import Request
 from exchange.runs import Run
 from exchange.schools import access
@@ -320,11 +321,13 @@ def _uncovered(plan: Plan, *, limit: int | None = None, offset: int = 0) -> list
             .where(Request.id.in_([item["request_id"] for item in shown]))
         )
     }
+    changes = changes_in_words(shown)
     return [
         {
             "book": books[item["request_id"]],
             "missing": item["missing"],
             "why": _why(item, books[item["request_id"]].parts),
+            "changes": changes[item["request_id"]],
         }
         for item in shown
     ]
@@ -367,6 +370,7 @@ def _export_uncovered(plan: Plan, format_: str) -> Response:
         _("Издательство"),
         _("Не хватает комплектов"),
         _("Почему"),
+        _("Что добавит комплектов"),
     )
     rows = [
         (
@@ -376,6 +380,7 @@ def _export_uncovered(plan: Plan, format_: str) -> Response:
             item["book"].publisher,
             item["missing"],
             item["why"],
+            "; ".join(item["changes"]),
         )
         for item in _uncovered(plan)
     ]

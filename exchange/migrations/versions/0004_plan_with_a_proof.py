@@ -65,6 +65,7 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("base_id", sa.Integer(), nullable=True))
         batch_op.add_column(sa.Column("controls", sa.JSON(), nullable=False, server_default="{}"))
         batch_op.add_column(sa.Column("certificate", sa.JSON(), nullable=False, server_default="{}"))
+        batch_op.add_column(sa.Column("problem", sa.LargeBinary(), nullable=True))
         batch_op.create_foreign_key(batch_op.f("fk_plan_base_id"), "plan", ["base_id"], ["id"])
 
     with op.batch_alter_table("plan_line", schema=None) as batch_op:
@@ -100,6 +101,7 @@ def downgrade() -> None:
 
     with op.batch_alter_table("plan", schema=None) as batch_op:
         batch_op.drop_constraint(batch_op.f("fk_plan_base_id"), type_="foreignkey")
+        batch_op.drop_column("problem")
         batch_op.drop_column("certificate")
         batch_op.drop_column("controls")
         batch_op.drop_column("base_id")
