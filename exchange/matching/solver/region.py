@@ -24,7 +24,7 @@ from __future__ import annotations
 import multiprocessing
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -32,12 +32,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from exchange.errors import Invalid
 from exchange.matching.rules import (
     FundUse,
     Pass,
     Problem,
     Result,
-    check_fixed,
     coverage_of,
     figures_of,
     shortages,
@@ -46,6 +46,7 @@ from exchange.matching.rules import (
 from exchange.matching.solver.by_hand import nearest_donor_first
 from exchange.matching.solver.network import Network
 from exchange.matching.solver.programme import SEED, Floats
+from exchange.matching.solver.watching import Rounds, Watch
 
 Integers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -64,20 +65,27 @@ NO_TRIP = -1
 
 
 def is_large(problem: Problem) -> bool:
-    """Tell whether `solve_region` is the method for a problem.
-
-    It knows nothing of controls that tie textbooks together otherwise than by trips: what may be given up,
-    fairness, smallest parcels, caps of trips.
-    """
-    controls = problem.controls
-    if controls.give_up or controls.fairness is not None or controls.smallest_parcel > 1:
-        return False
-    if problem.most_trips:
-        return False
+    """Tell whether a problem is too large for one programme, so that `solve_region` is the method for it."""
     offers: dict[tuple[int, int], int] = defaultdict(int)
     for supply in problem.supplies:
         offers[supply.textbook, supply.part] += 1
     return sum(offers[need.textbook, part] for need in problem.needs for part, _ in need.parts) > LARGE
+
+
+def check_controls(problem: Problem) -> None:
+    """Refuse what ties textbooks together otherwise than by trips: here each is covered on its own."""
+    controls = problem.controls
+    if (
+        controls.give_up
+        or controls.fairness is not None
+        or controls.smallest_parcel > 1
+        or problem.most_trips
+    ):
+        raise Invalid(
+            "Школ и учебников слишком много для условий, которые связывают учебники между собой: уступки "
+            "охвата, справедливости, наименьшей посылки, предела поездок школы. Снимите их или подберите по "
+            "районам."
+        )
 
 
 # --- One textbook -----------------------------------------------------------------------------------
@@ -320,18 +328,18 @@ def _do(task: str, argument: Any) -> Any:
 
 
 class Textbooks:
-    """All textbooks, here or dealt out to ``workers`` processes: the same to whoever asks."""
+    """All textbooks, here or dealt out to ``processes`` processes: the same to whoever asks."""
 
-    def __init__(self, problems: Sequence[Problem], places: dict[int, int], workers: int) -> None:
+    def __init__(self, problems: Sequence[Problem], places: dict[int, int], processes: int) -> None:
         # Dealt out in turn, the largest first: nobody waits long for another.
         size = [-len(problem.supplies) * len(problem.needs) for problem in problems]
         order = np.argsort(np.array(size), kind="stable").tolist()
-        self._hands = [sorted(order[hand::workers]) for hand in range(workers)]
+        self._hands = [sorted(order[hand::processes]) for hand in range(processes)]
         self._dealt = [([problems[number] for number in hand], places) for hand in self._hands]
         context = multiprocessing.get_context("spawn")
         self._pools = [
             ProcessPoolExecutor(max_workers=1, mp_context=context)
-            for _ in range(workers if workers > 1 else 0)
+            for _ in range(processes if processes > 1 else 0)
         ]
         self._started = [
             pool.submit(_take, *dealt) for pool, dealt in zip(self._pools, self._dealt, strict=False)
@@ -526,7 +534,7 @@ class Search:
         self.best = np.inf
         self.running = np.zeros(self.size, dtype=bool)
         self.exchanges = Exchanges(self.faces)
-        self.load = np.zeros(self.size)
+        self.load: Floats = np.zeros(self.size)
 
     def _per_textbook(self, lines: NDArray[Any]) -> list[NDArray[Any]]:
         return [lines[start:end] for start, end in zip(self.cuts, self.cuts[1:], strict=False)]
@@ -543,7 +551,7 @@ class Search:
                 ),
             )
         )
-        self.load = np.bincount(self.pairs, weights=carried, minlength=self.size)
+        self.load = np.bincount(self.pairs, weights=carried, minlength=self.size).astype(np.float64)
         return answers, carried
 
     def cost(self, running: Flags) -> float:
@@ -554,12 +562,25 @@ class Search:
         if self.cost(running) < self.best:
             self.best, self.running = self.cost(running), running.copy()
 
-    def prove(self, rounds: int, go_on: Callable[[], bool]) -> None:
-        """Raise the bound; leave the flow of the last round."""
+    def rounds(self) -> Iterator[None]:
+        """Search round by round; each leaves the best trips so far and the best bound."""
+        for _ in self._prove():
+            yield
+        for _ in range(SCALING_ROUNDS):
+            answers = self.scale()
+            yield
+        for _ in range(CLOSING_ROUNDS):
+            self.close(answers)
+            for _ in range(BETWEEN):
+                answers = self.scale()
+            yield
+
+    def _prove(self) -> Iterator[None]:
+        """Raise the bound round by round; leave the flow of the last."""
         charge = self.charge[self.pairs]
         room = np.maximum(self.upper, 1.0)
         weight: Floats = self.upper.copy()
-        for number in range(rounds):
+        for number in range(BOUND_ROUNDS):
             total = np.bincount(self.pairs, weights=weight, minlength=self.size)[self.pairs]
             weight /= np.where(total > 0, total, 1.0)
             answers, carried = self._solve(charge * weight / room)
@@ -567,8 +588,7 @@ class Search:
             # Short of rounding: the trips' cost is a whole number.
             proven = sum(bound for _, _, bound in answers)
             self.bound = max(self.bound, float(np.ceil(proven - 1e-4)))
-            if not go_on():
-                return
+            yield
             weight *= np.exp(STEP / (1 + number) ** 0.5 * carried / room)
 
     def scale(self) -> list[tuple[Floats, Floats, float]]:
@@ -641,62 +661,42 @@ def _apart(problem: Problem) -> list[Problem]:
 def solve_region(
     problem: Problem,
     *,
+    watch: Watch | None = None,
     time_limit: float | None = None,
-    workers: int = 1,
-    watch: Callable[[int, float, int, int, float], bool] | None = None,
+    processes: int = 1,
 ) -> Result:
     """Return a plan for many schools: most coverage, proven, least of the fund, few trips, shortest roads.
 
-    ``workers`` processes share the work; the plan is the same however many. ``time_limit`` in seconds and
-    ``watch`` (trips, bound, round, rounds, seconds so far; False: stop) end the search between two rounds.
+    Arguments are those of `solve`, which hands over problems in order and checked. Raises ``Invalid`` for
+    controls that tie textbooks together.
     """
     started = time.perf_counter()
-    problem = problem.in_order()
-    check_fixed(problem)
+    check_controls(problem)
     holders = sorted({supply.holder for supply in problem.supplies} | {need.taker for need in problem.needs})
     places = {holder: place for place, holder in enumerate(holders)}
-    rounds = BOUND_ROUNDS + SCALING_ROUNDS + CLOSING_ROUNDS
-    number = 0
-
-    with Textbooks(_apart(problem), places, workers) as textbooks:
+    with Textbooks(_apart(problem), places, processes) as textbooks:
         baseline = figures_of(problem, nearest_donor_first(problem))
         search = Search(textbooks, places, problem)
-
-        def go_on() -> bool:
-            nonlocal number
-            number += 1
-            seconds = time.perf_counter() - started
-            if time_limit is not None and seconds >= time_limit:
-                return False
-            return watch is None or watch(int(search.running.sum()), search.bound, number, rounds, seconds)
-
-        search.prove(BOUND_ROUNDS, go_on)
-        going = number == BOUND_ROUNDS
-        for _ in range(SCALING_ROUNDS):
-            if going:
-                answers = search.scale()
-                going = go_on()
-        for _ in range(CLOSING_ROUNDS):
-            if going:
-                search.close(answers)
-                for _ in range(BETWEEN):
-                    answers = search.scale()
-                going = go_on()
+        turns = Rounds(BOUND_ROUNDS + SCALING_ROUNDS + CLOSING_ROUNDS - 1, started, watch, time_limit)
+        for _ in search.rounds():
+            if not turns.go_on(search.best, search.bound):
+                break
         shipments, km = search.finish()
 
     plan = trips_of(problem, shipments)
     figures = figures_of(problem, plan)
     best = round(sum(face.coverage for face in search.faces))
-    fund, passed_over = (float(sum(values)) for values in zip(*(face.passes for face in search.faces)))
+    fund, passed_over = (sum(face.passes[number] for face in search.faces) for number in range(2))
     passes = [Pass("coverage", figures.weight, best)]
     if problem.controls.fund is FundUse.LAST:
         passes.append(Pass("fund", figures.fund_copies, fund))
     if any(need.preferred for need in problem.needs):
         passes.append(Pass("preferred", passed_over, passed_over))
+    trips_bound = search.bound
     if problem.controls.by_road:
-        passes.append(Pass("trip_km", search.best / 10, search.bound / 10))
-    else:
-        passes.append(Pass("trips", figures.trips, search.bound))
+        # As with one programme: bounded is the length of the trips, not their number.
+        passes.append(Pass("trip_km", search.cost(search.running) / 10, search.bound / 10))
+        trips_bound = float(bool(plan))
     return Result(
         trips=plan,
         covered=coverage_of(problem, plan),
@@ -704,6 +704,6 @@ def solve_region(
         best_possible=best,
         uncovered=shortages(problem, plan),
         baseline=baseline,
-        passes=(*passes, Pass("copy_km", km / 10, km / 10)),
+        passes=(*passes, Pass("trips", figures.trips, trips_bound), Pass("copy_km", km / 10, km / 10)),
         seconds=time.perf_counter() - started,
     )
