@@ -21,8 +21,8 @@ closed, solve that small programme).
 caps of trips and smallest parcels are rows beside the network: linear programmes may then come out in
 fractions and become integer programmes. Only what a control that is set asks for is ever added.
 
-All limits are counts of nodes and rounds, never the clock; one thread, one seed, input sorted by
-identifiers: the same problem gives the same plan.
+All limits are counts of nodes and rounds; a clock, where one is set, ends the search between two rounds. One
+thread, one seed, input sorted by identifiers: the same problem gives the same plan.
 """
 
 from __future__ import annotations
@@ -43,11 +43,14 @@ from exchange.matching.solver.programme import EPSILON
 from exchange.matching.solver.proof import certify
 from exchange.matching.solver.repair import repair
 from exchange.matching.solver.trips import NORMAL, QUICK, Effort, break_ties, fewest_trips
+from exchange.matching.solver.watching import Rounds, Standing, Watch
 
 __all__ = [
     "NORMAL",
     "QUICK",
     "Effort",
+    "Standing",
+    "Watch",
     "certify",
     "frontier",
     "minimum_cost_flow",
@@ -57,12 +60,22 @@ __all__ = [
 ]
 
 
-def solve(problem: Problem, *, effort: Effort = NORMAL) -> Result:
+def solve(
+    problem: Problem,
+    *,
+    effort: Effort = NORMAL,
+    watch: Watch | None = None,
+    time_limit: float | None = None,
+) -> Result:
     """Return the best plan: most coverage, least of the fund, fewest trips, fewest copy-kilometres.
 
     Ties go to whole class sets from one giver and one edition, to newer copies, to lower identifiers. The
     problem's controls and wishes add passes between these and limits beside them; each pass keeps what the
     former reached. With limits on trips the best possible coverage shown is that without them.
+
+    ``watch`` is told where the search for fewer trips stands after each round and ends it by returning False;
+    after ``time_limit`` seconds it ends by itself. Either way the best plan so far comes out, the same on
+    every machine that gets as many rounds.
     """
     started = time.perf_counter()
     problem = problem.in_order()
@@ -89,7 +102,7 @@ def solve(problem: Problem, *, effort: Effort = NORMAL) -> Result:
             network.demand(cost, value)
     for school, floor in floors:
         network.demand(network.served_cost(school), -float(floor))
-    trips, bound = fewest_trips(network, effort)
+    trips, bound = fewest_trips(network, effort, Rounds(effort.rounds, started, watch, time_limit))
     network.close_all_but(trips)
     if controls.give_up:
         # What was given up and has closed no trip comes back.

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from exchange.matching.solver.network import Network, Pair
 from exchange.matching.solver.programme import EPSILON, SEED, Floats, Programme, run
+from exchange.matching.solver.watching import Rounds
 
 #: So many trips are searched all at once without thought.
 SMALL = 60
@@ -144,7 +145,7 @@ class Charges:
         return self._any(values[: len(self.group)] > EPSILON)
 
 
-def fewest_trips(network: Network, effort: Effort) -> tuple[NDArray[np.bool_], float]:
+def fewest_trips(network: Network, effort: Effort, rounds: Rounds) -> tuple[NDArray[np.bool_], float]:
     """Return which lines the fewest trips found leave open, and a proven bound of what trips cost."""
     trips = Charges(network, network.pairs(), network.trip_price())
     bound = trips.total(trips.given)
@@ -154,7 +155,7 @@ def fewest_trips(network: Network, effort: Effort) -> tuple[NDArray[np.bool_], f
         found, proven = trips.search(everything, everything, effort.exact_nodes)
         bound = max(bound, float(np.ceil(proven - EPSILON)))
         network.minimise(network.km_cost(), found[trips.group])
-    _neighbourhoods(network, trips, effort, enough=bound)
+    _neighbourhoods(network, trips, effort, rounds, bound)
     _shortest(network, trips, effort)
     return trips.open()[trips.group], bound
 
@@ -174,15 +175,13 @@ def _slope_scaling(network: Network, trips: Charges, rounds: int = 12) -> None:
     network.values = best
 
 
-def _neighbourhoods(network: Network, trips: Charges, effort: Effort, enough: float) -> None:
-    """Close trips by freeing those of a few holders at a time, until ``enough`` are left."""
+def _neighbourhoods(network: Network, trips: Charges, effort: Effort, rounds: Rounds, bound: float) -> None:
+    """Close trips by freeing those of a few holders at a time, until the ``bound`` is reached."""
     dice = random.Random(SEED)
     km = network.km_cost()
     idle = 0
-    for _ in range(effort.rounds):
+    while idle < effort.patience and rounds.go_on(trips.total(trips.open()), bound):
         opened = trips.open()
-        if trips.total(opened) <= enough or idle >= effort.patience:
-            return
         free = _some_holders(trips, dice, effort)
         found, _bound = trips.search(free, opened, effort.round_nodes)
         idle = 0 if trips.total(found) < trips.total(opened) else idle + 1

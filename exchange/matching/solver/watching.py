@@ -1,0 +1,51 @@
+"""How a search tells where it stands, and how it is ended: between two rounds, never within one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a search stands after ``round`` of at most ``rounds``.
+
+    ``trips`` is what the trips of the best plan so far cost and ``bound`` what they cost at least: their
+    number, or by road units of 100 m. ``seconds`` is the time since the problem was handed over.
+    """
+
+    trips: float
+    bound: float
+    round: int
+    rounds: int
+    seconds: float
+
+
+#: Told after each round where the search stands; False ends it with the best plan so far.
+Watch = Callable[[Standing], bool]
+
+
+class Rounds:
+    """The rounds of one search: counted, told to whoever watches, ended when time is up."""
+
+    def __init__(self, most: int, started: float, watch: Watch | None, time_limit: float | None) -> None:
+        """``started`` is the reading of ``time.perf_counter`` from which ``time_limit`` seconds count."""
+        self.most = most
+        self.done = 0
+        self._started = started
+        self._watch = watch
+        self._time_limit = time_limit
+        self._stopped = False
+
+    def go_on(self, trips: float, bound: float) -> bool:
+        """Tell where the search stands, and whether there is to be another round."""
+        seconds = time.perf_counter() - self._started
+        if self._watch is not None and not self._watch(Standing(trips, bound, self.done, self.most, seconds)):
+            self._stopped = True
+        if self._time_limit is not None and seconds >= self._time_limit:
+            self._stopped = True
+        if self._stopped or trips <= bound or self.done >= self.most:
+            return False
+        self.done += 1
+        return True
