@@ -712,3 +712,33 @@ def test_another_districts_postings_are_not_gathered(town: Town, world: World, c
     _two_givers(town, world)
     gathered = services.gather(world.outsider.district, clock=clock)
     assert (gathered.problem.supplies, gathered.problem.needs) == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("by_road", "told"),
+    [(False, {"trips": 31.0, "bound": 28.0}), (True, {"km": 3.1, "least_km": 2.8})],
+)
+def test_a_search_tells_where_it_stands_and_ends_when_asked(
+    town: Town, world: World, monkeypatch: pytest.MonkeyPatch, by_road: bool, told: dict[str, float]
+) -> None:
+    book = town.book("Физика")
+    town.surplus(book, 3)
+    town.need(book, 2)
+    run_id = town.order(controls=services.PlanControls(by_road=by_road))
+    methodist_id = world.methodist.id
+    solve = solver.solve
+
+    def watched(problem: rules.Problem, *, watch: solver.Watch, **about: object) -> rules.Result:
+        assert watch(solver.Standing(31.0, 28.0, 0, 9, seconds=1.0))
+        standing = db.session.get_one(runs.Run, run_id).standing
+        assert told.items() <= standing.items()
+        assert standing["limit"] > standing["seconds"]
+        db.session.rollback()
+        in_unit(lambda: services.stop(run_id, by=db.session.get_one(User, methodist_id)))
+        assert watch(solver.Standing(30.0, 28.0, 1, 9, seconds=1.1))
+        assert not watch(solver.Standing(30.0, 28.0, 2, 9, seconds=2.0))
+        return solve(problem)
+
+    monkeypatch.setattr(solver, "solve", watched)
+    run = town.run(run_id)
+    assert run.state is RunState.DONE, run.message

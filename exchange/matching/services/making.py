@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -31,6 +31,15 @@ from exchange.schools.models import District, User
 from exchange.schools.rules import Action
 from exchange.transfers.models import Transfer
 from exchange.transfers.rules import FAILED
+
+if TYPE_CHECKING:
+    from exchange.matching.solver import Standing
+
+
+#: The search for fewer trips ends after this, with the best plan it has.
+MOST_SECONDS = 60
+#: How often a search writes down where it stands.
+SECONDS_BETWEEN_REPORTS = 0.5
 
 
 def order(
@@ -93,6 +102,7 @@ def perform(run: runs.Run, *, clock: Clock) -> dict[str, Any]:
         thorough=bool(run.input.get("thorough")),
         repair=bool(run.input.get("repair")),
     )
+    run_id = run.id
     district = db.session.get_one(District, asked.district_id)
     former = draft_of(asked.district_id)
     seen = (former.id, former.version) if former else None
@@ -111,7 +121,12 @@ def perform(run: runs.Run, *, clock: Clock) -> dict[str, Any]:
 
     problem = gathered.problem
     if base is None:
-        result = solver.solve(problem, effort=solver.NORMAL if asked.thorough else solver.QUICK)
+        result = solver.solve(
+            problem,
+            effort=solver.NORMAL if asked.thorough else solver.QUICK,
+            watch=_reporter(run_id, by_road=problem.controls.by_road, clock=clock),
+            time_limit=MOST_SECONDS,
+        )
         fresh = None
     else:
         result = solver.repair(problem)
@@ -134,6 +149,27 @@ def perform(run: runs.Run, *, clock: Clock) -> dict[str, Any]:
         base.plan_id if base else None,
     )
     return {"plan_id": in_unit(lambda: _store(asked, seen, made, clock=clock).id)}
+
+
+def _reporter(run_id: int, *, by_road: bool, clock: Clock) -> Callable[[Standing], bool]:
+    """Return what writes down, every so often, where a search stands, and ends it when somebody asks."""
+    told = 0.0
+
+    def watch(standing: Standing) -> bool:
+        nonlocal told
+        if standing.seconds - told < SECONDS_BETWEEN_REPORTS:
+            return True
+        told = standing.seconds
+        reached = (
+            {"km": standing.trips / 10, "least_km": standing.bound / 10}
+            if by_road
+            else {"trips": standing.trips, "bound": standing.bound}
+        )
+        return runs.report(
+            run_id, {**reached, "seconds": standing.seconds, "limit": MOST_SECONDS}, clock=clock
+        )
+
+    return watch
 
 
 @dataclass(frozen=True)
