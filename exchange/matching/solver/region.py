@@ -21,11 +21,13 @@ the order of textbooks, so the plan does not depend on how many processes there 
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import time
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -55,7 +57,7 @@ Flags = NDArray[np.bool_]
 LARGE = 100_000
 #: Rounds of the bound, of slope scaling before trips are first closed, and of closing and scaling again.
 BOUND_ROUNDS = 8
-SCALING_ROUNDS = 5
+SCALING_ROUNDS = 4
 CLOSING_ROUNDS = 4
 #: Rounds of slope scaling between two of closing.
 BETWEEN = 2
@@ -321,8 +323,9 @@ _mine: list[Share] = []
 
 
 def _take(problems: Sequence[Problem], places: dict[int, int]) -> list[Face]:
-    _mine[:] = [Share(problems, places)]
-    return _mine[0].faces()
+    with _uncollected():
+        _mine[:] = [Share(problems, places)]
+        return _mine[0].faces()
 
 
 def _do(task: str, argument: Any) -> Any:
@@ -653,6 +656,18 @@ def _apart(problem: Problem) -> list[Problem]:
     ]
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Let the garbage collector rest: it would look through millions of records, none of them garbage."""
+    resting = not gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if not resting:
+            gc.enable()
+
+
 def solve_region(
     problem: Problem,
     *,
@@ -669,7 +684,7 @@ def solve_region(
     check_controls(problem)
     holders = sorted({supply.holder for supply in problem.supplies} | {need.taker for need in problem.needs})
     places = {holder: place for place, holder in enumerate(holders)}
-    with Textbooks(_apart(problem), places, processes) as textbooks:
+    with _uncollected(), Textbooks(_apart(problem), places, processes) as textbooks:
         baseline = figures_of(problem, nearest_donor_first(problem))
         search = Search(textbooks, places, problem)
         turns = Rounds(BOUND_ROUNDS + SCALING_ROUNDS + CLOSING_ROUNDS - 1, started, watch, time_limit)
