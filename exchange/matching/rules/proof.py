@@ -200,11 +200,17 @@ def worth_of(
     return max(0, -(-total // SCALE))
 
 
-def bottlenecks(problem: Problem, trips: Iterable[Trip], prices: Prices) -> tuple[Bottleneck, ...]:
-    """Return the parts of textbooks that hold the coverage down, those that cost the most first."""
+def bottlenecks(
+    problem: Problem, trips: Iterable[Trip], prices: Prices, open_ways: Iterable[Way] | None = None
+) -> tuple[Bottleneck, ...]:
+    """Return the parts of textbooks that hold the coverage down, those that cost the most first.
+
+    ``open_ways`` are the problem's `ways`, where they are at hand already.
+    """
     got = received(trips)
     offered: Counter[tuple[int, int]] = Counter()
-    for supply in {way.supply for way in ways(problem)}:
+    open_ways = ways(problem) if open_ways is None else open_ways
+    for supply in {way.supply.id: way.supply for way in open_ways}.values():
         offered[supply.textbook, supply.part] += supply.copies
     needed: Counter[tuple[int, int]] = Counter()
     covered: Counter[tuple[int, int]] = Counter()

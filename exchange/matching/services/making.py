@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from exchange import journal, runs
+from exchange import config, journal, runs
 from exchange.clock import Clock
 from exchange.db import db, in_unit
 from exchange.errors import NotFound, Stale, WrongMoment
@@ -119,18 +119,19 @@ def perform(run: runs.Run, *, clock: Clock) -> dict[str, Any]:
     # The optimiser and its numbers are heavy: a server that never matches never loads them.
     from exchange.matching import solver
 
-    problem = gathered.problem
+    problem, processes = gathered.problem, config.current().matching_processes
     if base is None:
         result = solver.solve(
             problem,
             effort=solver.NORMAL if asked.thorough else solver.QUICK,
             watch=_reporter(run_id, by_road=problem.controls.by_road, clock=clock),
             time_limit=MOST_SECONDS,
+            processes=processes,
         )
         fresh = None
     else:
         result = solver.repair(problem)
-        fresh = solver.solve(replace(problem, standing=()), effort=solver.QUICK)
+        fresh = solver.solve(replace(problem, standing=()), effort=solver.QUICK, processes=processes)
     faults = rules.check(problem, result)
     if faults:
         raise RuntimeError(f"the plan breaks its promises: {faults[:3]}")

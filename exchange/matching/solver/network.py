@@ -509,6 +509,10 @@ class Network:
             self.programme = self.programme.with_row(costs, float(costs @ self.values))
             self.rugged |= costs != 0
 
+    def cool(self) -> None:
+        """Free what HiGHS keeps to start the next pass from."""
+        self._warm = Warm()
+
     def worth(self, cost: Floats) -> float:
         """Return what the present values cost."""
         return float(cost @ self.values)
