@@ -343,7 +343,8 @@ def _spares(
 ) -> dict[tuple[int, int, int], rules.Spare]:
     """Return what schools can do without, where it is known who needs the book there.
 
-    ``buffer`` in per cent of the pupils takes the place of what each school has set.
+    ``buffer`` in per cent of the pupils takes the place of what each school has set, and holds also where who
+    needs the book is only estimated.
     """
     spares = {}
     for (school_id, textbook_id), holding in holdings.items():
@@ -352,7 +353,9 @@ def _spares(
         asked = holding if buffer is None else replace(holding, keeping=Reserve(buffer_percent=buffer))
         without = spare(replace(holding, keeping=NOTHING_KEPT))
         for part, copies in spare(asked).items():
-            spares[school_id, textbook_id, part] = rules.Spare(copies, without[part])
+            spares[school_id, textbook_id, part] = rules.Spare(
+                copies, without[part], estimated=buffer is None and not holding.listed
+            )
     return spares
 
 
