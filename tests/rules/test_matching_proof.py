@@ -231,6 +231,14 @@ KM = {(giver, taker): float(giver + taker) for giver in (1, 2, 3) for taker in (
 SMALL = problem_of(SUPPLIES, NEEDS, KM)
 
 
+def test_the_plain_flow_heeds_no_limit_on_trips():
+    for seed in range(40):
+        problem = small_problem(random.Random(seed), holders=6, offers=20, requests=15, most=5)
+        caps = {supply.holder: 1 for supply in problem.supplies}
+        limited = replace(problem, most_trips=caps, controls=Controls(smallest_parcel=3))
+        assert minimum_cost_flow(limited) == minimum_cost_flow(problem), seed
+
+
 def test_the_bottleneck_is_named_with_its_numbers():
     result = solve(SMALL)
     certificate = certify(SMALL, result)
