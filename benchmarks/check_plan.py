@@ -1,9 +1,11 @@
 """Check a plan and its proof without the program that made them.
 
     python benchmarks/check_plan.py PROBLEM.json PLAN.json
+    python benchmarks/check_plan.py PROOF.json
 
 The problem is an instance (``textbook-exchange/1``) or the dump of one (``textbook-exchange-problem/1``); the
-plan carries its certificate under ``certificate`` (docs/matching.md). Counted again are offers, needs, sets,
+plan carries its certificate under ``certificate`` (docs/matching.md). The portal gives both in one file, as
+``problem`` and ``plan``. Counted again are offers, needs, sets,
 substitutes, distances, coverage, fund, trips, kilometres; from the prices of the certificate both bounds are
 worked out anew. Printed is what is proven, and what is only claimed. Ends with 1 when something is wrong.
 
@@ -521,7 +523,8 @@ def verify(problem: dict[str, Any], plan: dict[str, Any]) -> Report:
 
 def main(arguments: Iterable[str]) -> int:
     """Check the plan that the arguments name, and print what came out."""
-    problem, plan = (json.loads(Path(name).read_text(encoding="utf-8")) for name in arguments)
+    read = [json.loads(Path(name).read_text(encoding="utf-8")) for name in arguments]
+    problem, plan = read if len(read) > 1 else (read[0]["problem"], read[0]["plan"])
     report = verify(problem, plan)
     counted = report.counted
     print(
@@ -535,6 +538,6 @@ def main(arguments: Iterable[str]) -> int:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
-        sys.exit("usage: check_plan.py PROBLEM.json PLAN.json")
+    if len(sys.argv) not in (2, 3):
+        sys.exit("usage: check_plan.py PROBLEM.json PLAN.json, or check_plan.py PROOF.json")
     sys.exit(main(sys.argv[1:]))

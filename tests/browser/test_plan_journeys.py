@@ -17,6 +17,7 @@ import pytest
 import sqlalchemy as sa
 from playwright.sync_api import Locator, Page, expect
 
+from benchmarks import check_plan
 from exchange.catalog.models import Edition, Textbook
 from exchange.db import db
 from exchange.matching.models import Plan
@@ -61,7 +62,12 @@ def test_conditions_are_tried_compared_and_taken_back(
     best = chart(page)
     expect(page.locator("main")).to_contain_text("Больше закрыть нельзя: доказано.")
     expect(page.locator("main")).not_to_contain_text("Условия этого плана")
+    page.locator("#proof > summary").click()
+    expect(page.get_by_role("table", name="Какие книги держат охват")).to_contain_text("никто не отдаёт")
     look_at(page, javascript=javascript)
+    with page.expect_download() as proof:
+        page.get_by_role("link", name="Скачать доказательство").click()
+    assert check_plan.main([str(proof.value.path())]) == 0
 
     page.get_by_text("Поменять условия").click()
     page.get_by_label("Сколько экземпляров можно не закрыть").select_option("5")
@@ -418,7 +424,7 @@ def proposed(app: Portal, plan: int) -> list[Line]:
         sa.select(
             giver.short_name,
             taker.short_name,
-            Textbook.authors + ". " + Textbook.title,
+            sa.func.rtrim(Textbook.authors, ".") + ". " + Textbook.title,
             Edition.part,
             Edition.year,
             TransferLine.asked,

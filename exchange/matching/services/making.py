@@ -136,9 +136,11 @@ def perform(run: runs.Run, *, clock: Clock) -> dict[str, Any]:
     if faults:
         raise RuntimeError(f"the plan breaks its promises: {faults[:3]}")
     figures = _figures(problem, result, thorough=asked.thorough)
-    figures["baselines"]["flow"] = figures_as_stored(
-        rules.figures_of(problem, solver.minimum_cost_flow(problem))
-    )
+    figures["plan"] = _described(problem, result.trips)
+    figures["baselines"] = {
+        "nearest": _described(problem, solver.nearest_donor_first(problem)),
+        "flow": _described(problem, solver.minimum_cost_flow(problem)),
+    }
     if base is not None and fresh is not None:
         figures["repair"] = _stability(base, result, fresh)
     made = _Made(
@@ -334,8 +336,13 @@ def _figures(problem: rules.Problem, result: rules.Result, *, thorough: bool) ->
         ],
         "plan": figures_as_stored(result.figures),
         "baseline": figures_as_stored(result.baseline),
-        "baselines": {"nearest": figures_as_stored(result.baseline)},
     }
+
+
+def _described(problem: rules.Problem, trips: Sequence[rules.Trip]) -> dict[str, Any]:
+    """Return what trips come to, and how fair they are: the share of the school that fares worst."""
+    figures = figures_as_stored(rules.figures_of(problem, trips))
+    return {**figures, "fairness": rules.worst_served(problem, trips)}
 
 
 def figures_as_stored(figures: rules.Figures) -> dict[str, Any]:
