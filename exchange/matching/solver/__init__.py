@@ -43,12 +43,13 @@ from exchange.matching.solver.programme import EPSILON
 from exchange.matching.solver.proof import certify
 from exchange.matching.solver.region import is_large, solve_region
 from exchange.matching.solver.repair import repair
-from exchange.matching.solver.trips import NORMAL, QUICK, Effort, break_ties, fewest_trips
+from exchange.matching.solver.trips import NORMAL, QUICK, THOROUGH, Effort, break_ties, fewest_trips
 from exchange.matching.solver.watching import Rounds, Standing, Watch
 
 __all__ = [
     "NORMAL",
     "QUICK",
+    "THOROUGH",
     "Effort",
     "Standing",
     "Watch",
