@@ -160,6 +160,21 @@ def test_a_repair_keeps_every_wish_and_limit():
             assert result.figures.weight == result.best_possible, seed
 
 
+def test_a_locked_copy_without_its_other_part_keeps_no_others_in_place():
+    supplies = [
+        replace(OFFER, id=1, part=2, copies=2),
+        replace(OFFER, id=2, part=2, copies=2),
+        replace(OFFER, id=3, part=1, copies=2),
+    ]
+    problem = problem_of(
+        supplies, [replace(NEED, parts=((1, 2), (2, 4)))], {(1, 9): 5.0}, fixed=(Line(1, 1, 2),)
+    )
+    plan = solve(problem)
+    assert chosen(plan) == {(1, 1): 2, (2, 1): 2, (3, 1): 2}
+    after = replace(standing_on(problem, plan), supplies=tuple(supplies[:2]))
+    assert chosen(repair(after)) == {(1, 1): 2}
+
+
 @pytest.mark.parametrize("name", ["district-15x300-s3", "district-25x400-s1"])
 def test_after_one_refusal_a_district_changes_two_trips_in_a_hundred_at_most(name):
     problem = shared_problem(name)

@@ -127,7 +127,8 @@ def test_its_own_pupils_and_its_buffer_come_first(town: Town, world: World) -> N
     (supply,) = town.gather().problem.supplies
     without = town.gather(controls=PlanControls(buffer=0)).problem.supplies[0]
     half = town.gather(controls=PlanControls(buffer=25)).problem
-    assert supply.copies <= without.copies == 10
+    # Who needs the book is only estimated: an offer goes as it is, unless the methodist sets a buffer.
+    assert (supply.copies, without.copies) == (30, 10)
     assert (half.supplies[0].copies, {one.reason: one.supply.copies for one in half.kept}) == (
         5,
         {rules.KeptBack.OWN_NEED: 20, rules.KeptBack.BUFFER: 5},
@@ -275,7 +276,7 @@ def test_pupils_counted_meanwhile_keep_their_books(town: Town, world: World) -> 
     town.surplus(other, 3, school=world.stranger_school)
     town.need(book, 15)
     town.need(other, 3)
-    plan = town.plan()
+    plan = town.plan(controls=PlanControls(buffer=0))
     enrol(world.donor_school, {7: 20}, by=world.donor, clock=town.clock)
     result = town.publish(plan)
     assert [transfer.giver_id for transfer in result.transfers] == [world.stranger_school.id]

@@ -69,14 +69,15 @@ def publish(plan_id: int, *, seen: int | None, by: User, clock: Clock) -> Publis
     while True:
         missing = _without_their_parts(lines, fallen)
         fallen |= dict.fromkeys(missing, WrongMoment(PARTS_MISSING))
-        attempt = db.session.begin_nested()
-        made, failed = _propose_all([line for line in lines if line.id not in fallen], by=by, clock=clock)
-        fallen |= failed
-        if not _without_their_parts(lines, fallen):
-            attempt.commit()
+        with db.session.begin_nested() as attempt:
+            made, failed = _propose_all([line for line in lines if line.id not in fallen], by=by, clock=clock)
+            fallen |= failed
+            lonely = _without_their_parts(lines, fallen)
+            if lonely:
+                # A part that goes with what has just failed may be among those made: once more without it.
+                attempt.rollback()
+        if not lonely:
             break
-        # A part that goes with what has just failed may be among those made: once more without it.
-        attempt.rollback()
     if not made:
         raise WrongMoment(
             "Ничего из этого плана уже не выйдет: книги разобрали или заявки отозвали. Подберите заново."

@@ -229,8 +229,10 @@ class Network:
                 # Fixed lines stand, however many trips they are.
                 row_upper.append(float(max(cap, locked[giver])))
         first = len(self.lines) + len(self.sets)
-        for column, row in enumerate(self._spare_rows if least > 1 else (), start=first):
-            # A parcel is not filled up with copies that complete no set: what is to spare is locked.
+        padded = least > 1 or bool(problem.standing)
+        for column, row in enumerate(self._spare_rows if padded else (), start=first):
+            # No parcel is filled up with copies that complete no set, and none stay for staying's sake: what
+            # is to spare is locked.
             lines = programme.columns[(programme.rows == row) & (programme.columns < len(self.lines))]
             choice = self._padding[column] = width + len(lower)
             lower.append(0.0)
@@ -466,7 +468,17 @@ class Network:
             lower, upper = programme.lower.copy(), programme.upper.copy()
             others = np.where(np.abs(values - np.rint(values)) > EPSILON, values, np.rint(values))
             lower[~own] = upper[~own] = others[~own]
-            alone = replace(programme, lower=lower, upper=upper, integer=own)
+            # Rows of other textbooks, which these hold all but for rounding, are left out.
+            rows = np.zeros(len(programme.row_lower), dtype=bool)
+            rows[programme.rows[own[programme.columns]]] = True
+            alone = replace(
+                programme,
+                lower=lower,
+                upper=upper,
+                integer=own,
+                row_lower=np.where(rows, programme.row_lower, -np.inf),
+                row_upper=np.where(rows, programme.row_upper, np.inf),
+            )
             found = run(_whole_costs(alone)).values
             bound += float(programme.cost[own] @ (np.rint(found[own]) - values[own]))
             values[own] = np.rint(found[own])
