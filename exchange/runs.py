@@ -7,7 +7,7 @@ has passed; nothing is done twice.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -179,6 +179,31 @@ def _progress(run_id: int, done: int, total: int, clock: Clock) -> None:
             .values(done=done, total=total, leased_until=clock.now() + LEASE)
         )
     )
+
+
+def report(run_id: int, standing: Mapping[str, Any], *, clock: Clock) -> bool:
+    """Write down what the work has come to so far; say whether to go on: nobody wants it to end here."""
+
+    def work() -> bool:
+        db.session.execute(
+            sa.update(Run)
+            .where(Run.id == run_id)
+            .values(standing=dict(standing), leased_until=clock.now() + LEASE)
+        )
+        return not db.session.scalar(sa.select(Run.stop_asked).where(Run.id == run_id))
+
+    return in_unit(work)
+
+
+def ask_stop(run_id: int) -> bool:
+    """Ask the work to end with the best it has found; say whether it is still being done.
+
+    Who may ask is for the feature to decide whose run it is.
+    """
+    result = db.session.execute(
+        sa.update(Run).where(Run.id == run_id, Run.state.in_(LIVE)).values(stop_asked=True)
+    )
+    return bool(result.rowcount)  # type: ignore[attr-defined]
 
 
 def _finish(run_id: int, state: RunState, result: dict[str, Any], message: str, clock: Clock) -> None:

@@ -18,6 +18,7 @@ from exchange.catalog.rules import SchoolYear
 from exchange.counting import services as counting
 from exchange.db import OLDEST_SOUND_SQLITE, db, sqlite_module
 from exchange.home import services
+from exchange.matching import services as matching
 from exchange.provision.rules import Provided
 from exchange.provision.services import Proposals
 from exchange.schools import access
@@ -212,6 +213,7 @@ def index() -> Response:
         step_names=STEP_NAMES,
         advice=_advice(by),
         counting=_counting(by),
+        plan_id=matching.latest_published(by.district_id) if school else None,
         lists=[(each.id, SchoolYear(each.school_year)) for each in _lists(by, today)],
         proposed=len(proposed.proposals) if proposed else 0,
         chart=_chart(proposed.report.rows if proposed else _provided(by, today)),

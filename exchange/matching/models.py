@@ -63,6 +63,16 @@ class Plan(Identified):
         return self.state is PlanState.DRAFT
 
     @property
+    def is_outdated(self) -> bool:
+        """Whether quantities were fixed since: it has to be solved again before it can be published."""
+        return bool(self.figures.get("outdated"))
+
+    @property
+    def is_discarded(self) -> bool:
+        """Whether it was thrown away or replaced; it can be taken up again."""
+        return self.state is PlanState.DISCARDED
+
+    @property
     def is_published(self) -> bool:
         """Whether its proposals have gone out."""
         return self.state is PlanState.PUBLISHED
@@ -82,6 +92,8 @@ class PlanLine(Identified):
     request_id: Mapped[int] = mapped_column(sa.ForeignKey("request.id"))
     offer_id: Mapped[int | None] = mapped_column(sa.ForeignKey("offer.id"))
     """``None`` where the fund gives: what it has is offered without a posting."""
+    supply_id: Mapped[int | None]
+    """The supply in ``Plan.problem``."""
     kind: Mapped[Kind] = mapped_column(enum_column(Kind))
     copies: Mapped[int]
     km: Mapped[float]

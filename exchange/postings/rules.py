@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
 
@@ -98,6 +99,37 @@ OLDEST_YEAR = 1990
 """The oldest year of printing the catalogue knows."""
 LONGEST_DAYS = 366
 """A posting may stay open for a year at most, so that the board tells what is so now."""
+
+
+MOST_TRIPS = 99
+"""More schools than any district has."""
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What a school lays down for everything it gives.
+
+    ``not_before``: nothing leaves earlier. ``kept_grades``: books of these grades are not given, 1 to 11.
+    ``most_trips``: so many schools at most are given to in one plan. The defaults limit nothing.
+    """
+
+    not_before: date | None = None
+    kept_grades: frozenset[int] = frozenset()
+    most_trips: int | None = None
+
+    def keeps(self, grade_from: int | None, grade_to: int | None) -> bool:
+        """Say whether a book of these grades stays: one of them is kept."""
+        if grade_from is None or grade_to is None:
+            return False
+        return any(grade_from <= grade <= grade_to for grade in self.kept_grades)
+
+
+def check_limit(limit: Limit) -> None:
+    """Raise ``Invalid`` naming the field for a limit that cannot be."""
+    if not limit.kept_grades <= frozenset(range(1, 12)):
+        raise Invalid("Классы – от 1 до 11.", field="kept_grades")
+    if limit.most_trips is not None and not 1 <= limit.most_trips <= MOST_TRIPS:
+        raise Invalid("От 1 до %(most)s школ.", field="most_trips", most=MOST_TRIPS)
 
 
 def free_to_offer(*, unpromised: int, worn: int, offered: int, asked: int) -> int:

@@ -18,12 +18,12 @@ from exchange.catalog import services as catalog
 from exchange.catalog.models import Edition, Textbook
 from exchange.catalog.rules import Verdict
 from exchange.clock import Clock
-from exchange.db import Base, db
+from exchange.db import Base, db, insert_if_absent
 from exchange.errors import Invalid, NotFound, Stale, WrongMoment
 from exchange.ledger.models import Balance
 from exchange.postings import rules
-from exchange.postings.models import Offer, Request, RequestPart
-from exchange.postings.rules import OfferKind, PostingState, ShortageReason, Side
+from exchange.postings.models import GivingLimit, Offer, Request, RequestPart
+from exchange.postings.rules import Limit, OfferKind, PostingState, ShortageReason, Side
 from exchange.schools import access
 from exchange.schools.models import District, Holder, Road, User
 from exchange.schools.rules import Action, HolderKind, Place, may
@@ -319,6 +319,7 @@ def post_request(
     needed_by: date | None = None,
     year_from: int | None = None,
     loan_acceptable: bool = True,
+    mixing: bool = True,
     expires_on: date,
     note: str = "",
     by: User,
@@ -353,6 +354,7 @@ def post_request(
         needed_by=needed_by,
         year_from=year_from,
         loan_acceptable=loan_acceptable,
+        mixing=mixing,
         expires_on=expires_on,
         note=note.strip(),
         state=PostingState.OPEN,
@@ -379,13 +381,17 @@ def change_request(
     needed_by: date | None,
     year_from: int | None,
     loan_acceptable: bool,
+    mixing: bool | None = None,
     expires_on: date,
     note: str,
     seen: int | None,
     by: User,
     clock: Clock,
 ) -> Request:
-    """Change an open request; of no part fewer copies than are already on their way."""
+    """Change an open request; of no part fewer copies than are already on their way.
+
+    ``mixing`` ``None``: as it was.
+    """
     request = _locked_request(request_id, seen=seen, by=by)
     _require_open(request.state)
     wanted = _checked_request(
@@ -412,6 +418,8 @@ def change_request(
     request.needed_by = needed_by
     request.year_from = year_from
     request.loan_acceptable = loan_acceptable
+    if mixing is not None:
+        request.mixing = mixing
     request.expires_on = expires_on
     request.note = note.strip()
     _touch(request)
@@ -477,6 +485,61 @@ def open_request(school_id: int, textbook_id: int) -> int | None:
             Request.state == PostingState.OPEN,
         )
     )
+
+
+# --- what a school lays down for all it gives ---
+
+
+def limit_of(school: Holder) -> Limit:
+    """Return what a school lays down for everything it gives; nothing where it has said nothing."""
+    return _limit(db.session.get(GivingLimit, school.id))
+
+
+def limits(district_id: int) -> dict[int, Limit]:
+    """Return, by school, the limits of a district's schools that have laid down something."""
+    rows = db.session.scalars(
+        sa.select(GivingLimit)
+        .join(Holder, Holder.id == GivingLimit.school_id)
+        .where(Holder.district_id == district_id)
+    )
+    return {row.school_id: _limit(row) for row in rows}
+
+
+def set_limit(*, school: Holder, limit: Limit, by: User, clock: Clock) -> bool:
+    """Store what a school lays down for everything it gives; return whether that is anything new.
+
+    What is agreed already stays agreed. Raises ``Invalid`` naming the field.
+    """
+    access.require(by, Action.POST_OFFER, school)
+    if school.kind is not HolderKind.SCHOOL:
+        raise NotFound
+    rules.check_limit(limit)
+    insert_if_absent(GivingLimit, school_id=school.id, kept_grades=[], version=1)
+    row = db.session.get_one(GivingLimit, school.id, populate_existing=True, with_for_update=True)
+    if _limit(row) == limit:
+        return False
+    row.not_before = limit.not_before
+    row.kept_grades = sorted(limit.kept_grades)
+    row.most_trips = limit.most_trips
+    db.session.flush()
+    journal.record(
+        "holder",
+        school.id,
+        "Как школа отдаёт: не раньше %(day)s; не отдаёт классы: %(grades)s; школ в одном плане: %(trips)s",
+        by_id=by.id,
+        clock=clock,
+        district_id=school.district_id,
+        day=rules.written(limit.not_before) if limit.not_before else "–",
+        grades=", ".join(map(str, sorted(limit.kept_grades))) or "–",
+        trips=limit.most_trips or "–",
+    )
+    return True
+
+
+def _limit(row: GivingLimit | None) -> Limit:
+    if row is None:
+        return Limit()
+    return Limit(row.not_before, frozenset(row.kept_grades), row.most_trips)
 
 
 def expire(*, clock: Clock) -> int:

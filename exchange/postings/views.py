@@ -10,8 +10,9 @@ from flask import Blueprint, Response, abort, request, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_babel import ngettext
-from wtforms import BooleanField, Field, RadioField, SelectField, TextAreaField
+from wtforms import BooleanField, Field, RadioField, SelectField, SelectMultipleField, TextAreaField
 from wtforms.validators import Length
+from wtforms.widgets import CheckboxInput, ListWidget
 
 from exchange import journal
 from exchange.catalog import services as catalog
@@ -21,7 +22,7 @@ from exchange.db import db
 from exchange.errors import DomainError, Invalid, NotFound
 from exchange.postings import rules, services
 from exchange.postings.models import Offer, Request
-from exchange.postings.rules import OfferKind, PostingState, ShortageReason, Side
+from exchange.postings.rules import Limit, OfferKind, PostingState, ShortageReason, Side
 from exchange.postings.services import Giver, Seeker, Shelf, ShelfRow
 from exchange.schools import access
 from exchange.schools.models import Holder
@@ -93,6 +94,7 @@ class RequestForm(Form):
     needed_by = RussianDateField(_l("Нужны к"))
     year_from = CopiesField(_l("Не старше года издания"))
     loan_acceptable = BooleanField(_l("Можно и на время, с возвратом"))
+    mixing = BooleanField(_l("Можно книги разных годов издания вперемешку"))
     expires_on = RussianDateField(_l("Держать на доске до"))
     note = TextAreaField(_l("Примечание"), [Length(max=500)])
 
@@ -106,9 +108,30 @@ class RequestForm(Form):
             "needed_by": self.needed_by.data,
             "year_from": self.year_from.data,
             "loan_acceptable": self.loan_acceptable.data,
+            "mixing": self.mixing.data,
             "expires_on": self.expires_on.data,
             "note": self.note.data or "",
         }
+
+
+class LimitForm(Form):
+    """What a school lays down for everything it gives."""
+
+    not_before = RussianDateField(_l("Не отдавать раньше"))
+    kept_grades = SelectMultipleField(
+        _l("Не отдавать книги классов"),
+        choices={str(grade): str(grade) for grade in GRADES},
+        coerce=int,
+        option_widget=CheckboxInput(),
+        widget=ListWidget(prefix_label=False),
+        **_refusal,
+    )
+    most_trips = CopiesField(_l("Скольким школам самое большее отдавать за один подбор"))
+
+    @property
+    def limit(self) -> Limit:
+        """What is laid down. The services check it."""
+        return Limit(self.not_before.data, frozenset(self.kept_grades.data or ()), self.most_trips.data)
 
 
 def offer_form(rows: Iterable[ShelfRow], parts: int, **values: Any) -> OfferForm:
@@ -263,6 +286,30 @@ def _offer_standing(row: Any) -> tuple[str, str]:
         row.state, asked=row.copies, taken=row.reserved, expires_on=row.expires_on, today=_today()
     )
     return standing.value, str(_(rules.OFFER_STANDINGS[standing]))
+
+
+@bp.route("/offers/limits", methods=["GET", "POST"])
+def limits() -> Response:
+    """Lay down what holds for everything my school gives."""
+    school = _school_that_may(Action.POST_OFFER)
+    limit = services.limit_of(school)
+    form = LimitForm(
+        data={
+            "not_before": limit.not_before,
+            "kept_grades": sorted(limit.kept_grades),
+            "most_trips": limit.most_trips,
+        }
+    )
+    if form.validate_on_submit():
+        try:
+            services.set_limit(school=school, limit=form.limit, by=access.current(), clock=clock())
+        except Invalid as error:
+            form.refuse(error)
+        else:
+            return done(url_for("postings.offers"), _("Записано: подбор будет это учитывать."))
+    return page(
+        "postings/limits.html", "form", status=422 if form.is_submitted() else 200, form=form, school=school
+    )
 
 
 @bp.route("/offers/new", methods=["GET", "POST"])
@@ -510,6 +557,7 @@ def new_request() -> Response:
         copies=shelf.missing or None,
         part=WHOLE_SET,
         loan_acceptable=True,
+        mixing=True,
         expires_on=rules.default_expiry(_today(), settings().posting_days),
     )
     if not form.is_submitted():
@@ -595,6 +643,7 @@ def edit_request(request_id: int) -> Response:
         needed_by=posted.needed_by,
         year_from=posted.year_from,
         loan_acceptable=posted.loan_acceptable,
+        mixing=posted.mixing,
         expires_on=posted.expires_on,
         note=posted.note,
         **{f"copies_{part.part}": part.copies for part in posted.parts},

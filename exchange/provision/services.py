@@ -80,14 +80,20 @@ class Report:
 
 
 def provision(
-    *, schools: Collection[Holder], school_year: SchoolYear, on: date, by: User | None = None
+    *,
+    schools: Collection[Holder],
+    school_year: SchoolYear,
+    on: date,
+    by: User | None = None,
+    postings_too: bool = False,
 ) -> Report:
     """Return, for some schools of a district, each book they hold, ask for or have chosen by class group.
 
     Copies as they stand now; pupils, approved lists and legality of ``school_year``. What ``by`` may not see
-    is left out. Four queries, whatever the number of schools.
+    is left out. With ``postings_too`` the copies tell what is asked for and what is coming. Four queries,
+    whatever the number of schools.
     """
-    facts = _facts(schools, [school_year])
+    facts = _facts(schools, [school_year], postings_too=postings_too)
     verdicts = catalog.verdicts(facts.books, on, school_year)
     holdings = _holdings(facts, school_year, verdicts)
     return _report(facts, holdings, verdicts, schools, by)
@@ -450,6 +456,7 @@ def _holdings(
                 copies=by_part,
                 attached=needed_by.get(number),
                 keeping=keeping,
+                listed=number in chosen,
             )
     return result
 
@@ -708,6 +715,7 @@ def _change_request(proposal: Proposal, terms: _Terms) -> None:
         needed_by=None if stale else request.needed_by,
         year_from=request.year_from,
         loan_acceptable=request.loan_acceptable,
+        mixing=request.mixing,
         expires_on=request.expires_on if request.expires_on >= terms.today else terms.expires_on,
         note=request.note,
         seen=None,

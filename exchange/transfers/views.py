@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from flask import Blueprint, Flask, Response, request, url_for
+from flask import Blueprint, Flask, Response, current_app, request, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_babel import ngettext
@@ -52,6 +52,24 @@ def init_transfers(app: Flask) -> None:
         return services.waiting_count(access.current(), clock=clock())
 
     app.extensions["counters"]["waiting"] = count
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something that another feature knows about a transfer; ``address`` leads to more, if anything."""
+
+    text: str
+    address: str = ""
+
+
+def add_notes(app: Flask, notes_on: Callable[[Transfer], Sequence[Note]]) -> None:
+    """Have the page of a transfer show what ``notes_on`` says: a feature that transfers know nothing of."""
+    app.extensions.setdefault("transfer_notes", []).append(notes_on)
+
+
+def _notes(transfer: Transfer) -> list[Note]:
+    sources = current_app.extensions.get("transfer_notes", [])
+    return [note for notes_on in sources for note in notes_on(transfer)]
 
 
 def _today() -> date:
@@ -316,6 +334,7 @@ def _show(transfer: Transfer, *, by: User, failed: StepForm | None = None) -> Re
         disputed=rules.was_disputed(line.counts for line in transfer.lines),
         bearers=rules.BEARER_NAMES,
         previous=_previous(transfer, by=by),
+        notes=_notes(transfer),
         floor_asked=transfer.giver.kind is HolderKind.FUND,
         rules=rules,
         StepName=StepName,

@@ -28,6 +28,7 @@ SUBJECTS: Mapping[str, Subject] = {
     "offer": Subject(_l("Излишки"), "postings.offers"),
     "request": Subject(_l("Заявки"), "postings.requests"),
     "plan": Subject(_l("Подбор"), "matching.show", "plan_id"),
+    "plan_wish": Subject(_l("Пожелания к подбору"), None),
     "federal_list": Subject(_l("Федеральный перечень"), "lists.index"),
     "approved_list": Subject(_l("Перечни учебников"), "approved.show", "list_id"),
     "floor": Subject(_l("Неснижаемые остатки фонда"), "reserve.title", "textbook_id"),

@@ -18,7 +18,7 @@ from exchange import create_app
 from exchange.clock import FrozenClock
 from exchange.config import Settings
 from exchange.db import db, unit_of_work
-from exchange.matching.models import PlanLine
+from exchange.matching.models import PlanLine, Wish
 from exchange.runs import Run
 from exchange.schools import services as schools
 from exchange.schools.models import User
@@ -125,7 +125,20 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 def _made_by_pages(house: House) -> Mapping[str, Variants]:
     """Make the objects that begin with a page: a plan, and a federal list that waits to be loaded."""
     things: dict[str, dict[str, Parameters]] = {
-        name: {} for name in ("plan", "plan pair", "plan run", "plan line", "list check")
+        name: {}
+        for name in (
+            "plan",
+            "plan pair",
+            "plan run",
+            "plan line",
+            "plan swap",
+            "line of plan",
+            "wish of line",
+            "wish",
+            "line in plan",
+            "school in plan",
+            "list check",
+        )
     }
     for variant, character in (("own", "methodist"), ("abroad", "outsider")):
         client = house.client(character)
@@ -142,11 +155,22 @@ def _made_by_pages(house: House) -> Mapping[str, Variants]:
                 db.session.get_one(Run, each).result["plan_id"] for each in (replaced_id, run_id)
             )
             line = db.session.scalars(
-                sa.select(PlanLine.id).where(PlanLine.plan_id == plan_id).order_by(PlanLine.id)
-            )
+                sa.select(PlanLine).where(PlanLine.plan_id == plan_id).order_by(PlanLine.id)
+            ).first()
+            assert line is not None
             things["plan"][variant] = {"plan_id": plan_id}
+            things["plan swap"][variant] = {"plan_id": plan_id, "school_id": 1}
             things["plan pair"][variant] = {"one": replaced, "other": plan_id}
-            things["plan line"][variant] = {"line_id": line.first(), "mark": "lock"}
+            things["plan line"][variant] = {"line_id": line.id, "mark": "lock"}
+            things["line of plan"][variant] = {"line_id": line.id}
+            things["line in plan"][variant] = {"plan_id": plan_id, "line_id": line.id}
+            things["school in plan"][variant] = {"plan_id": plan_id, "holder_id": line.taker_id}
+            things["wish of line"][variant] = {"line_id": line.id, "kind": "forbid"}
+            address = f"/plans/lines/{line.id}/prefer"
+        client.post(address)
+        with house.app.app_context():
+            wish = db.session.scalars(sa.select(Wish.id).order_by(Wish.id.desc())).first()
+            things["wish"][variant] = {"wish_id": wish}
     return things
 
 

@@ -27,11 +27,11 @@ NOT_IN_FILE_NAME = re.compile(r'[<>:"/\\|?*]')
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 NUMBER = re.compile(r"-?\d+(,\d+)?")
 LISTS = frozenset({
-    "approved.index", "approved.show", "catalog.index", "matching.show", "people.directory",
-    "people.events", "people.roads", "people.schools", "postings.board", "postings.offers",
-    "postings.requests", "reports.consolidated", "reports.missing", "reports.surplus", "reserve.books",
-    "reserve.index", "reserve.report", "reserve.title", "stock.history", "stock.shelf", "transfers.index",
-    "transfers.waiting",
+    "approved.index", "approved.show", "catalog.index", "matching.routes", "matching.show",
+    "people.directory", "people.events", "people.roads", "people.schools", "postings.board",
+    "postings.offers", "postings.requests", "reports.consolidated", "reports.missing", "reports.surplus",
+    "reserve.books", "reserve.index", "reserve.report", "reserve.title", "stock.history", "stock.shelf",
+    "transfers.index", "transfers.waiting",
 })  # fmt: skip
 """Lists that must have files, so that none loses them unseen. Others may have them too."""
 

@@ -26,6 +26,7 @@ from exchange.intake.models import Intake
 from exchange.ledger import services as ledger
 from exchange.ledger.models import Balance
 from exchange.ledger.rules import Line
+from exchange.matching import services as matching
 from exchange.schools.models import Holder, User
 from exchange.transfers import services
 from tests.conftest import START, make_settings
@@ -85,6 +86,14 @@ def write_import(intake_id: int, by: User, clock: FrozenClock) -> None:
     intake.apply(intake_id, seen=None, by=by, clock=clock)
 
 
+def approve_swap(plan_id: int, by: User, clock: FrozenClock) -> None:
+    """Approve the one swap of a plan."""
+    plan = matching.plan_of(plan_id, by=by)
+    (group,) = matching.groups_of(plan)
+    seen = [part.id for part in group.parts]
+    matching.approve_swap(plan_id, group.number, seen=seen, by=by, clock=clock)
+
+
 def _read_without_lock(intake_id: int) -> Intake:
     found = db.session.get_one(Intake, intake_id)
     time.sleep(0.2)
@@ -92,6 +101,7 @@ def _read_without_lock(intake_id: int) -> Intake:
 
 
 JOBS = {
+    "approve_swap": approve_swap,
     "write_import": write_import,
     "agree": agree,
     "ask": ask,

@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from exchange import journal, runs
+from exchange.approved.models import ApprovedList, ApprovedUse
 from exchange.clock import FrozenClock
 from exchange.db import db, in_unit, unit_of_work
 from exchange.errors import Forbidden, Invalid, NotFound, Stale, WrongMoment
@@ -278,6 +279,33 @@ def test_a_withdrawal_counts_only_once_the_giver_had_answered(
     with unit_of_work():
         transfers.withdraw(second.id, "не нашли", by=world.donor, clock=clock)
     assert refusal(town) is rules.Refusal.REFUSED_BEFORE
+
+
+def test_what_the_schools_own_classes_need_by_its_list_stays(
+    town: Town, world: World, clock: FrozenClock
+) -> None:
+    book = town.book("Физика")
+    offer = town.surplus(book, 30)
+    town.need(book, 9)
+    enrol(world.donor_school, {7: 24}, by=world.donor, clock=clock)
+    # No list says which of its books the class uses: the school that offers them knows better.
+    assert [(supply.id, supply.copies) for supply in town.gather().problem.supplies] == [(offer.id, 30)]
+    # But where the methodist sets what every school keeps, pupils are counted.
+    (supply,) = town.gather(controls=services.PlanControls(buffer=0)).problem.supplies
+    assert supply.copies == 6
+
+    with unit_of_work():
+        there = ApprovedList(
+            district_id=world.district.id,
+            school_id=world.donor_school.id,
+            school_year=2026,
+            created_at=clock.now(),
+        )
+        there.uses.append(ApprovedUse(grade=7, letter="", textbook_id=book.id, pupils=None))
+        db.session.add(there)
+    problem = town.gather().problem
+    assert [(supply.id, supply.copies) for supply in problem.supplies] == [(offer.id, 6)]
+    assert [(each.supply.copies, each.reason) for each in problem.kept] == [(24, rules.KeptBack.OWN_NEED)]
 
 
 # --- making -----------------------------------------------------------------------------------------------
@@ -712,3 +740,33 @@ def test_another_districts_postings_are_not_gathered(town: Town, world: World, c
     _two_givers(town, world)
     gathered = services.gather(world.outsider.district, clock=clock)
     assert (gathered.problem.supplies, gathered.problem.needs) == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("by_road", "told"),
+    [(False, {"trips": 31.0, "bound": 28.0}), (True, {"km": 3.1, "least_km": 2.8})],
+)
+def test_a_search_tells_where_it_stands_and_ends_when_asked(
+    town: Town, world: World, monkeypatch: pytest.MonkeyPatch, by_road: bool, told: dict[str, float]
+) -> None:
+    book = town.book("Физика")
+    town.surplus(book, 3)
+    town.need(book, 2)
+    run_id = town.order(controls=services.PlanControls(by_road=by_road))
+    methodist_id = world.methodist.id
+    solve = solver.solve
+
+    def watched(problem: rules.Problem, *, watch: solver.Watch, **about: object) -> rules.Result:
+        assert watch(solver.Standing(31.0, 28.0, 0, 9, seconds=1.0))
+        standing = db.session.get_one(runs.Run, run_id).standing
+        assert told.items() <= standing.items()
+        assert standing["limit"] > standing["seconds"]
+        db.session.rollback()
+        in_unit(lambda: services.stop(run_id, by=db.session.get_one(User, methodist_id)))
+        assert watch(solver.Standing(30.0, 28.0, 1, 9, seconds=1.1))
+        assert not watch(solver.Standing(30.0, 28.0, 2, 9, seconds=2.0))
+        return solve(problem)
+
+    monkeypatch.setattr(solver, "solve", watched)
+    run = town.run(run_id)
+    assert run.state is RunState.DONE, run.message

@@ -430,7 +430,7 @@ def test_the_frontier_is_drawn_and_read_aloud(plan: Plan, world: World, sign_in:
         plan.id,
         frontier=[
             {"give_up": 0.0, "weight": best, "sets": 5, "trips": 1},
-            {"give_up": 0.1, "weight": best * 0.9, "sets": 4, "trips": 0},
+            {"give_up": 10.0, "weight": best * 0.9, "sets": 4, "trips": 0},
         ],
     )
     text = client.get(f"/plans/{plan.id}").text
@@ -472,3 +472,175 @@ def test_a_plan_as_it_stands_is_compared(plan: Plan, world: World, sign_in: Sign
     assert {key: figure(name) for key, name in names.items()} == {key: f"{of_plan[key]:.0f}" for key in names}
     client.post(f"/plans/lines/{plan.lines[0].id}/remove")
     assert (figure("Закрыто комплектов"), figure("Поездок")) == ("0", "0")
+
+
+CONTROLS = {
+    "give_up": "2",
+    "fairness": "10",
+    "furthest_km": "40,5",
+    "fund": "never",
+    "smallest_parcel": "3",
+    "buffer": "5",
+    "by_road": "y",
+}
+
+
+def newest() -> Plan:
+    return db.session.scalars(sa.select(Plan).order_by(Plan.id.desc())).first()
+
+
+def test_controls_in_words_make_the_next_plan(plan: Plan, world: World, sign_in: SignIn) -> None:
+    client = sign_in(world.methodist)
+    first = client.get(f"/plans/{plan.id}").text
+    assert "Сколько экземпляров можно не закрыть ради меньшего числа поездок" in first
+    assert "Условия этого плана" not in first
+    assert client.post("/plans", data=CONTROLS).status_code == 303
+    assert newest().controls == {
+        "give_up": 2.0,
+        "fairness": 10,
+        "furthest_km": 40.5,
+        "fund": "never",
+        "smallest_parcel": 3,
+        "buffer": 5,
+        "by_road": True,
+    }
+    text = client.get(f"/plans/{newest().id}").text
+    told = text[text.index("Условия этого плана") :].partition("</p>")[0]
+    for words in ("до 2\u00a0%", "не дальше 40 км", "фонд – не трогать", "не меньше 3 экз.", "по километрам"):
+        assert words in told
+    # The form shows what was asked, and a plain «again» asks for the same.
+    assert re.search(r'<option selected value="never"', text)
+    assert 'value="40,5"' in text
+    client.post("/plans")
+    assert newest().controls["fund"] == "never"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("furthest_km", "далеко"), ("smallest_parcel", "0"), ("give_up", "77"), ("fund", "sometimes")],
+)
+def test_wrong_controls_are_shown_with_what_was_typed(
+    world: World, sign_in: SignIn, field: str, value: str
+) -> None:
+    client = sign_in(world.methodist)
+    for headers in ({}, HTMX):
+        answer = client.post("/plans", data={**CONTROLS, field: value}, headers=headers)
+        assert answer.status_code == 422
+        assert f'id="{field}-error"' in answer.text
+        assert 'value="40,5"' in answer.text or field == "furthest_km"
+        assert ("<html" in answer.text) is (headers == {})
+    assert db.session.scalar(sa.select(sa.func.count()).select_from(Plan)) == 0
+
+
+def test_a_fixed_quantity_has_to_be_solved_around(plan: Plan, world: World, sign_in: SignIn) -> None:
+    client = sign_in(world.methodist)
+    line = plan.lines[0].id
+    answer = client.post(f"/plans/lines/{line}/fix", data={"copies": "2"})
+    assert (answer.status_code, answer.location) == (303, f"/plans/{plan.id}#line-{line}")
+    text = client.get(f"/plans/{plan.id}").text
+    assert "Количества изменены" in text
+    assert "ровно столько" in text
+    assert "Опубликовать: предложить школам" not in text
+    client.post("/plans")
+    after = newest()
+    assert [each.exact for each in after.lines] == [True]
+    for wrong in ("99", "много", "0"):
+        answer = client.post(f"/plans/lines/{after.lines[0].id}/fix", data={"copies": wrong}, headers=HTMX)
+        assert answer.status_code == 422
+
+
+def test_wishes_are_listed_and_taken_back(plan: Plan, world: World, sign_in: SignIn) -> None:
+    client = sign_in(world.methodist)
+    line = plan.lines[0].id
+    assert 'id="wishes"' not in client.get(f"/plans/{plan.id}").text
+    client.post(f"/plans/lines/{line}/prefer")
+    text = client.get(f"/plans/{plan.id}").text
+    assert "Дающая СОШ – первой для Берущая СОШ: Физика" in text
+    client.post(f"/plans/lines/{line}/forbid")
+    text = client.get(f"/plans/{plan.id}").text
+    assert "Дающая СОШ – не для Берущая СОШ: Физика" in text
+    assert "первой для" not in text[text.index('id="wishes"') :].partition("</ul>")[0]
+    client.post("/plans")
+    assert newest().lines == []
+    found = re.search(r"/plans/wishes/(\d+)/take-back", text)
+    assert found
+    answer = client.post(f"/plans/wishes/{found[1]}/take-back")
+    assert answer.location == f"/plans/{newest().id}#wishes"
+    client.post("/plans")
+    assert len(newest().lines) == 1
+    client.post(f"/plans/lines/{newest().lines[0].id}/forbid_pair")
+    assert "Дающая СОШ → Берущая СОШ: ничего не возить" in client.get(f"/plans/{newest().id}").text
+
+
+def test_repair_keeps_what_stands_and_tells_the_cost(
+    plan: Plan, town: Town, world: World, sign_in: SignIn
+) -> None:
+    chemistry = town.book("Химия")
+    town.surplus(chemistry, 2, school=world.stranger_school)
+    town.need(chemistry, 2)
+    client = sign_in(world.methodist)
+    base = plan.id
+    assert "Починить" in client.get(f"/plans/{base}").text
+    assert client.post("/plans/repair").status_code == 303
+    text = client.get(f"/plans/{newest().id}").text
+    assert "Из прежних поездок осталось 1, исчезло 0, появилось 1." in text
+    assert "устойчивость ничего не стоит" in text
+    assert f"/plans/compare?one={base}&amp;other={newest().id}" in text
+
+
+def test_an_earlier_plan_is_taken_up_again(plan: Plan, town: Town, world: World, sign_in: SignIn) -> None:
+    client = sign_in(world.methodist)
+    first = plan.id
+    second = town.plan().id
+    assert "Взять этот план снова" in client.get(f"/plans/{first}").text
+    assert "Взять этот план снова" not in client.get(f"/plans/{second}").text
+    answer = client.post(f"/plans/{first}/restore")
+    assert (answer.status_code, answer.location) == (303, f"/plans/{first}")
+    assert "черновик, видите только вы" in client.get(f"/plans/{first}").text
+    assert "Взять этот план снова" in client.get(f"/plans/{second}").text
+
+
+def test_a_run_is_stopped_with_the_best_so_far(town: Town, world: World, sign_in: SignIn) -> None:
+    run_id = town.order()
+    with unit_of_work():
+        db.session.get_one(Run, run_id).standing = {"trips": 31, "bound": 28.4, "seconds": 3, "limit": 10}
+    client = sign_in(world.methodist)
+    text = client.get(f"/plans/runs/{run_id}", headers=HTMX).text
+    assert "Остановить и взять лучшее" in text
+    for words in ("Поездок в лучшем плане: 31", "меньше 29 не бывает", "Осталось не больше 7 с."):
+        assert words in text
+    answer = client.post(f"/plans/runs/{run_id}/stop")
+    assert answer.location == f"/plans/runs/{run_id}"
+    assert db.session.get_one(Run, run_id).stop_asked
+    text = client.get(f"/plans/runs/{run_id}", headers=HTMX).text
+    assert "Остановить и взять лучшее" not in text
+    assert "берём лучшее" in text
+
+
+def test_nobody_else_plays_in_the_sandbox(plan: Plan, town: Town, world: World, sign_in: SignIn) -> None:
+    line, run_id = plan.lines[0].id, town.order()
+    sign_in(world.methodist).post(f"/plans/lines/{line}/prefer")
+    posts = [
+        *(f"/plans/lines/{line}/{kind}" for kind in ("fix", "forbid", "forbid_pair", "prefer")),
+        f"/plans/{plan.id}/restore",
+        f"/plans/runs/{run_id}/stop",
+        "/plans/wishes/1/take-back",
+    ]
+    for person, status in ((world.donor, 403), (world.accountant, 403), (world.outsider, 404)):
+        client = sign_in(person)
+        assert {client.post(each, data={"copies": "1"}).status_code for each in posts} == {status}
+    assert sign_in(world.donor).post("/plans/repair").status_code == 403
+
+
+def test_the_frontier_is_drawn_when_asked_for(plan: Plan, world: World, sign_in: SignIn) -> None:
+    client = sign_in(world.methodist)
+    assert "Начертить охват и поездки" in client.get(f"/plans/{plan.id}").text
+    answer = client.post(f"/plans/{plan.id}/frontier")
+    assert answer.status_code == 303
+    answer = client.get(answer.location)
+    assert answer.location == f"/plans/{plan.id}#frontier"
+    text = client.get(answer.location).text
+    rows = re.findall(r'<th scope="row">(ничего|до [^<]*)</th>', text)
+    assert rows == ["ничего", *(f"до {share}\u00a0%" for share in (1, 2, 5, 10))]
+    assert 'aria-labelledby="frontier-title' in text
+    assert sign_in(world.outsider).post(f"/plans/{plan.id}/frontier").status_code == 404

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
@@ -20,7 +21,7 @@ from exchange.ledger import services as ledger
 from exchange.ledger.rules import Line, MovementKind
 from exchange.postings import services
 from exchange.postings.models import Offer, Request
-from exchange.postings.rules import OfferKind, PostingState
+from exchange.postings.rules import Limit, OfferKind, PostingState
 from exchange.schools import services as schools
 from exchange.schools.models import Holder, Road
 from exchange.schools.rules import HolderKind
@@ -275,11 +276,28 @@ def test_a_request_needs_a_number_and_enter(world: World, edition: Edition, sign
     assert (answer.status_code, answer.location) == (303, "/requests")
     request = db.session.scalars(sa.select(Request)).one()
     assert [(part.part, part.copies) for part in request.parts] == [(1, 4)]
-    assert (request.loan_acceptable, request.year_from) == (True, None)
+    assert (request.loan_acceptable, request.mixing, request.year_from) == (True, True, None)
     again = client.get(address)
     assert (again.status_code, again.location) == (303, f"/requests/{request.id}/edit")
     assert client.post(address, data=values).status_code == 422
     assert f'id="request-{request.id}"' in client.get("/requests").text
+
+
+def test_copies_of_one_year_only(world: World, edition: Edition, sign_in: SignIn) -> None:
+    client = sign_in(world.recipient)
+    address = f"/requests/new?textbook={edition.textbook_id}"
+    values = defaults(client.get(address).text) | {"copies": "4"}
+    del values["mixing"]
+    client.post(address, data=values)
+    request = db.session.scalars(sa.select(Request)).one()
+    assert not request.mixing
+    assert "все одного года" in client.get(f"/requests/{request.id}").text
+    edit = f"/requests/{request.id}/edit"
+    values = defaults(client.get(edit).text)
+    assert "mixing" not in values
+    client.post(edit, data=values | {"mixing": "y"})
+    db.session.expire_all()
+    assert db.session.scalars(sa.select(Request.mixing)).one()
 
 
 def test_sets_or_a_single_part(world: World, clock: FrozenClock, sign_in: SignIn) -> None:
@@ -632,3 +650,24 @@ def defaults(html: str) -> dict[str, str]:
         else:
             values[name] = control.get("value") or ""
     return values
+
+
+def test_a_school_lays_down_what_it_keeps(world: World, sign_in: SignIn) -> None:
+    client = sign_in(world.donor)
+    assert 'href="/offers/limits"' in client.get("/offers").text
+    laid = {"not_before": "01.06.2027", "kept_grades": ["1", "9"], "most_trips": "2"}
+    answer = client.post("/offers/limits", data=laid)
+    assert (answer.status_code, answer.location) == (303, "/offers")
+    assert services.limit_of(world.donor_school) == Limit(date(2027, 6, 1), frozenset({1, 9}), 2)
+    text = client.get("/offers/limits").text
+    assert 'value="01.06.2027"' in text
+    assert re.findall(r'checked[^>]* value="(\d+)"', text) == ["1", "9"]
+    for wrong in ({"most_trips": "0"}, {"not_before": "скоро"}, {"kept_grades": ["12"]}):
+        answer = client.post("/offers/limits", data=laid | wrong, headers={"HX-Request": "true"})
+        assert answer.status_code == 422
+        assert "<html" not in answer.text
+        assert 'class="error' in answer.text
+    assert services.limit_of(world.donor_school).most_trips == 2
+    client.post("/offers/limits", data={"not_before": "", "most_trips": ""})
+    assert services.limit_of(world.donor_school) == Limit()
+    assert sign_in(world.methodist).get("/offers/limits").status_code == 403

@@ -81,13 +81,13 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Change:
+class Alteration:
     """Steps, taken together, that concern one need."""
 
     need_id: int
     steps: tuple[Step, ...]
 
-    def includes(self, other: Change) -> bool:
+    def includes(self, other: Alteration) -> bool:
         """Tell whether whoever makes this change has made the other too."""
         return all(any(mine.includes(step) for mine in self.steps) for step in other.steps)
 
@@ -103,7 +103,7 @@ class Counterfactual:
     numbers are the most that the change can bring.
     """
 
-    change: Change
+    change: Alteration
     more: int
     own: int
     weight: int
@@ -113,7 +113,7 @@ class Counterfactual:
 # --- Making a change ----------------------------------------------------------------------------------
 
 
-def applied(problem: Problem, change: Change) -> Problem:
+def applied(problem: Problem, change: Alteration) -> Problem:
     """Return the problem as it would be after the change; no other need is better off at first hand, except
     that copies released or lent are there for every need of the textbook.
     """
@@ -251,12 +251,12 @@ _APPLIED: Mapping[StepKind, Callable[[Problem, int, Step], Problem]] = {
 MOST_STEPS = 2
 
 
-def possible_changes(problem: Problem, need: Need) -> tuple[Change, ...]:
+def possible_changes(problem: Problem, need: Need) -> tuple[Alteration, ...]:
     """Return the changes after which a copy could serve the need that cannot now, the smallest first.
 
     What a holder keeps for its own pupils is left to them.
     """
-    found: dict[Change, None] = {}
+    found: dict[Alteration, None] = {}
     missing = {part for part, copies in need.parts if copies}
     on_offer = [(supply, None) for supply in problem.supplies]
     kept = [(kept.supply, kept.reason) for kept in problem.kept if kept.reason is not KeptBack.OWN_NEED]
@@ -264,13 +264,13 @@ def possible_changes(problem: Problem, need: Need) -> tuple[Change, ...]:
         if supply.textbook == need.textbook and supply.part in missing and supply.holder != need.taker:
             steps = _steps_to(supply, reason, need, problem)
             if steps:
-                found[Change(need.id, steps)] = None
+                found[Alteration(need.id, steps)] = None
     if not need.mixing:
-        found[Change(need.id, (Step(StepKind.MIXING),))] = None
+        found[Alteration(need.id, (Step(StepKind.MIXING),))] = None
     return tuple(sorted(found, key=_simplest_first))
 
 
-def _simplest_first(change: Change) -> tuple[object, ...]:
+def _simplest_first(change: Alteration) -> tuple[object, ...]:
     return len(change.steps), [
         # The least concession first: newer years, better condition, earlier days.
         (list(StepKind).index(step.kind), -(step.number or 0), step.day or date.min, step.kept or "")
@@ -288,7 +288,7 @@ def _steps_to(supply: Supply, reason: KeptBack | None, need: Need, problem: Prob
         if refusal not in _REMEDIES or len(steps) == MOST_STEPS:
             return ()
         steps.append(_REMEDIES[refusal](supply))
-        trial = applied(trial, Change(need.id, (steps[-1],)))
+        trial = applied(trial, Alteration(need.id, (steps[-1],)))
     return tuple(sorted(steps, key=lambda step: list(StepKind).index(step.kind)))
 
 
@@ -343,6 +343,7 @@ RELEASES: Mapping[KeptBack, str] = {
 """What a holder keeps for its own pupils is not asked for."""
 MORE = "%(steps)s – ещё %(more)s"
 MORE_SHARED = "%(steps)s – ещё %(more)s, этой школе не меньше %(own)s"
+MORE_SOMEWHERE = "%(steps)s – ещё %(more)s, а кому из школ – решит новый подбор"
 AT_MOST = "%(steps)s – ещё до %(more)s"
 
 
@@ -354,7 +355,7 @@ def words(step: Step) -> Sentence:
 
 def promise(of: Counterfactual) -> Sentence:
     """Return what a change brings; whoever shows it fills in its ``steps``."""
-    certain = MORE if of.own >= of.more else MORE_SHARED
+    certain = MORE if of.own >= of.more else MORE_SHARED if of.own else MORE_SOMEWHERE
     return Sentence(certain if of.certain else AT_MOST, {"more": of.more, "own": of.own})
 
 
@@ -389,5 +390,5 @@ def change_from_json(need_id: int, stored: Mapping[str, Any]) -> Counterfactual:
         for step in stored["steps"]
     )
     return Counterfactual(
-        Change(need_id, steps), stored["more"], stored["own"], stored["weight"], stored["certain"]
+        Alteration(need_id, steps), stored["more"], stored["own"], stored["weight"], stored["certain"]
     )

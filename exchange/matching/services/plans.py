@@ -14,6 +14,7 @@ from exchange.schools.models import District, User
 from exchange.schools.rules import Action
 
 RUN_KIND = "matching"
+FRONTIER_KIND = "frontier"
 
 
 def draft_of(district_id: int, *, lock: bool = False) -> Plan | None:
@@ -22,6 +23,16 @@ def draft_of(district_id: int, *, lock: bool = False) -> Plan | None:
     if lock:
         query = query.with_for_update().execution_options(populate_existing=True)
     return db.session.scalar(query)
+
+
+def last_published(district_id: int) -> Plan | None:
+    """Return the plan of the district that was published last, if any was."""
+    return db.session.scalar(
+        sa.select(Plan)
+        .where(Plan.district_id == district_id, Plan.state == PlanState.PUBLISHED)
+        .order_by(Plan.published_at.desc(), Plan.id.desc())
+        .limit(1)
+    )
 
 
 def plan_of(plan_id: int, *, by: User, lock: bool = False) -> Plan:
@@ -43,13 +54,13 @@ def open_draft(plan_id: int, *, seen: int | None, by: User) -> Plan:
     return plan
 
 
-def working(district_id: int, *, clock: Clock) -> runs.Run | None:
-    """Return the run that is making a plan of the district now, if any."""
+def working(district_id: int, *, kind: str = RUN_KIND, clock: Clock) -> runs.Run | None:
+    """Return the run of ``kind`` that the district's plans are at now, if any: that makes one by default."""
     run = db.session.scalar(
         sa.select(runs.Run)
         .where(
             runs.Run.district_id == district_id,
-            runs.Run.kind == RUN_KIND,
+            runs.Run.kind == kind,
             runs.Run.state.in_(runs.LIVE),
         )
         .order_by(runs.Run.id.desc())

@@ -49,6 +49,8 @@ def publish(plan_id: int, *, seen: int | None, by: User, clock: Clock) -> Publis
     gives is agreed at once: the methodist speaks for it. Raises ``WrongMoment`` when nothing could be made.
     """
     plan = open_draft(plan_id, seen=seen, by=by)
+    if plan.is_outdated:
+        raise WrongMoment("Количества в плане изменили: подберите вокруг них заново, потом публикуйте.")
     trips: defaultdict[tuple[int, int, Kind], list[PlanLine]] = defaultdict(list)
     for line in _lines_to_publish(plan):
         trips[line.giver_id, line.taker_id, line.kind].append(line)

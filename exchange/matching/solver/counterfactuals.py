@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from exchange.matching.rules import (
-    Change,
+    Alteration,
     Controls,
     Counterfactual,
     FundUse,
@@ -69,13 +69,13 @@ def counterfactuals(
     limited = _is_limited(problem)
     by_textbook = _by_textbook(problem, {need.textbook for need in problem.needs if need.id in wanted})
 
-    asked: list[tuple[Problem, Need, Change]] = []
+    asked: list[tuple[Problem, Need, Alteration]] = []
     for own in by_textbook.values():
         for need in own.needs:
             if need.id not in wanted:
                 continue
             if limited:
-                asked.append((own, need, Change(need.id, (Step(StepKind.LIMITS),))))
+                asked.append((own, need, Alteration(need.id, (Step(StepKind.LIMITS),))))
             asked += [(own, need, change) for change in possible_changes(own, need)]
     trials = (_Trial(applied(own, change), need.id) for own, need, change in asked)
     found: dict[int, list[Counterfactual]] = defaultdict(list)
@@ -95,10 +95,9 @@ def counterfactuals(
     return {need_id: worth_telling(changes) for need_id, changes in sorted(found.items())}
 
 
-def without_giver(problem: Problem, need_id: int, giver: int) -> int:
-    """Return the weighted coverage that the district loses where ``giver`` gives nothing for the need.
-
-    What is locked is let go for the trial.
+def without_giver(problem: Problem, need_id: int, giver: int) -> tuple[int, int]:
+    """Return the weighted coverage and the sets that the district loses where ``giver`` gives nothing for the
+    need. What is locked there is let go for the trial.
     """
     need = next(need for need in problem.needs if need.id == need_id)
     own = _by_textbook(problem, {need.textbook})[need.textbook]
@@ -113,7 +112,7 @@ def without_giver(problem: Problem, need_id: int, giver: int) -> int:
         ),
     )
     now, then = _reached([_Trial(own, need_id), _Trial(without, need_id)])
-    return now.weight - then.weight
+    return now.weight - then.weight, now.sets - then.sets
 
 
 def _holder_of(problem: Problem, supply_id: int) -> int:

@@ -168,7 +168,7 @@ def frontier(figures: Mapping[str, Any]) -> Frontier | None:
         return None
     choices = [
         Choice(
-            give_up=point["give_up"],
+            give_up=point["give_up"] / 100,
             coverage=point["weight"] / best,
             sets=point["sets"],
             trips=point["trips"],
@@ -176,7 +176,7 @@ def frontier(figures: Mapping[str, Any]) -> Frontier | None:
         )
         for point in stored
     ]
-    own = Choice(0, figures["weight"] / best, figures["plan"]["sets"], figures["plan"]["trips"], 0)
+    own = Choice(0.0, figures["weight"] / best, figures["plan"]["sets"], figures["plan"]["trips"], 0)
     lowest = floor(min(choice.coverage for choice in (*choices, own)) * 100 + 1e-6)
     step = max(1, (100 - lowest) // 5)
     levels = [(level / 100, format_percent(level / 100)) for level in range(100, lowest - step, -step)]
@@ -215,4 +215,31 @@ def frontier(figures: Mapping[str, Any]) -> Frontier | None:
             along=_("поездок"),
             levels=list(reversed(levels)),
         ),
+    )
+
+
+@dataclass(frozen=True)
+class Repair:
+    """What a repair keeps of its base, and what making everything anew would have given; trips."""
+
+    kept: int
+    gone: int
+    new: int
+    anew: Mapping[str, Any]
+    dearer: int
+    """Trips more than a plan made anew would need: what stability costs."""
+
+
+def repair(figures: Mapping[str, Any]) -> Repair | None:
+    """Return how far a repaired plan keeps to its base; ``None`` for a plan made anew."""
+    stored = figures.get("repair")
+    if not stored:
+        return None
+    anew = stored["fresh"]
+    return Repair(
+        kept=stored["kept"],
+        gone=len(stored["gone"]),
+        new=len(stored["new"]),
+        anew=anew,
+        dearer=figures["plan"]["trips"] - anew["trips"],
     )

@@ -16,16 +16,18 @@ from exchange import runs
 from exchange.catalog import services as catalog
 from exchange.catalog.models import Edition, Textbook
 from exchange.db import db, in_unit
-from exchange.errors import NotFound
+from exchange.errors import Invalid, NotFound
 from exchange.matching import services
 from exchange.matching.models import Plan, PlanLine, PlanState
+from exchange.matching.services.controls import from_json
 from exchange.matching.views import pictures
 from exchange.matching.views.blueprint import bp
 from exchange.matching.views.changes import changes_in_words
+from exchange.matching.views.controls import ControlsForm, conditions, controls_form, controls_sent
 from exchange.postings.models import Request
 from exchange.runs import Run
 from exchange.schools import access
-from exchange.schools.models import Holder
+from exchange.schools.models import Holder, User
 from exchange.schools.rules import Action, HolderKind
 from exchange.schools.views import clock
 from exchange.transfers.models import Transfer
@@ -40,10 +42,13 @@ PLAN_STATE_NAMES: Mapping[PlanState, tuple[str, str]] = {
     PlanState.PUBLISHED: ("опубликован", "ok"),
     PlanState.DISCARDED: ("заменён или отброшен", "mute"),
 }
+WATCHED = (services.RUN_KIND, services.FRONTIER_KIND)
+"""Kinds of runs that the page of progress shows."""
 STOP_POLLING = 286
 LINES_ON_PAGE = 60
 SHORTAGES_ON_PAGE = 50
 PLANS_LISTED = 50
+BOTTLENECKS_SHOWN = 10
 SHORTAGES_BESIDE = 15
 """So many needs that stay open are shown below the trips; all of them have a page of their own."""
 
@@ -67,25 +72,59 @@ class Trip:
 
 @bp.get("/plans")
 def index() -> Response:
-    """Show the plans of the district, the newest first."""
+    """Show the plans of the district, the newest first, and what can be asked of the next."""
     by = access.current()
     access.require(by, Action.MATCH)
+    return _index(by, controls_form(_present_controls(by)))
+
+
+def _index(by: User, form: ControlsForm, *, status: int = 200) -> Response:
     plans = db.session.execute(
         sa.select(Plan.id, Plan.state, Plan.created_at, Plan.published_at, Plan.figures)
         .where(Plan.district_id == by.district_id)
         .order_by(Plan.id.desc())
         .limit(PLANS_LISTED)
     ).all()
-    working = services.working(by.district_id, clock=clock())
-    return page("matching/index.html", plans=plans, states=PLAN_STATE_NAMES, working=working)
+    return page(
+        "matching/index.html",
+        "controls",
+        status=status,
+        plans=plans,
+        states=PLAN_STATE_NAMES,
+        working=services.working(by.district_id, clock=clock()),
+        form=form,
+    )
+
+
+def _present_controls(by: User) -> services.PlanControls:
+    """Return the controls of the draft, the usual ones where there is none."""
+    draft = services.draft_of(by.district_id)
+    return from_json(draft.controls) if draft is not None else services.PlanControls()
 
 
 @bp.post("/plans")
 @outside_unit
 def create() -> Response:
-    """Order a new plan; it is made outside the write transaction."""
+    """Order a new plan, by the controls sent or as before; it is made outside the write transaction."""
+    by = access.current()
+    access.require(by, Action.MATCH)
     thorough = bool(request.form.get("thorough"))
-    run_id = in_unit(lambda: services.order(thorough=thorough, by=access.current(), clock=clock()).id)
+
+    def work(controls: services.PlanControls | None = None) -> int:
+        order = services.order(controls=controls, thorough=thorough, by=access.current(), clock=clock())
+        return order.id
+
+    if not controls_sent():
+        run_id = in_unit(work)
+    else:
+        form = controls_form(_present_controls(by))
+        if not form.validate_on_submit():
+            return _index(by, form, status=422)
+        try:
+            run_id = in_unit(lambda: work(form.controls))
+        except Invalid as error:
+            form.refuse(error)
+            return _index(access.current(), form, status=422)
     runs.submit(run_id)
     return done(url_for("matching.progress", run_id=run_id))
 
@@ -96,21 +135,30 @@ def progress(run_id: int) -> Response:
     by = access.current()
     access.require(by, Action.MATCH)
     run = db.session.get(Run, run_id)
-    if run is None or run.district_id != by.district_id or run.kind != services.RUN_KIND:
+    if run is None or run.district_id != by.district_id or run.kind not in WATCHED:
         raise NotFound
     if run.is_done and run.result:
-        return done(url_for("matching.show", plan_id=run.result["plan_id"]))
+        drawn = "frontier" if run.kind == services.FRONTIER_KIND else None
+        return done(url_for("matching.show", plan_id=run.result["plan_id"], _anchor=drawn))
     failed = run.has_failed or runs.lost(run, clock=clock())
     response = page(
         "matching/progress.html",
         "progress",
         run=run,
         failed=failed,
+        draws=run.kind == services.FRONTIER_KIND,
+        left=_seconds_left(run.standing),
         message=_(run.message or runs.BROKEN, **(run.result or {})) if failed else "",
     )
     if failed and wants_fragment():
         response.status_code = STOP_POLLING
     return response
+
+
+def _seconds_left(standing: Mapping[str, Any]) -> float | None:
+    """Return how long the work will look for better plans at most; ``None`` where no limit is set."""
+    limit, seconds = standing.get("limit"), standing.get("seconds")
+    return None if limit is None or seconds is None else max(0.0, limit - seconds)
 
 
 @bp.get("/plans/<int:plan_id>")
@@ -189,6 +237,7 @@ def _lines(plan: Plan) -> Sequence[Any]:
             PlanLine.copies,
             PlanLine.km,
             PlanLine.locked,
+            PlanLine.exact,
             PlanLine.removed,
             PlanLine.reason,
             Edition.year,
@@ -294,7 +343,35 @@ def _context(plan: Plan) -> dict[str, Any]:
         "ways": list(pictures.ways(plan).values()),
         "baselines": pictures.baselines(plan),
         "frontier": pictures.frontier(figures),
+        "bottlenecks": _bottlenecks(plan),
+        "repair": pictures.repair(figures),
+        "conditions": conditions(from_json(plan.controls)),
+        "form": controls_form(from_json(plan.controls)),
+        "wishes": services.wishes(by=access.current()),
     }
+
+
+def _bottlenecks(plan: Plan) -> list[dict[str, Any]]:
+    """Return the books of which more copies would cover more, as the proof names them, with their titles."""
+    named = plan.certificate.get("bottlenecks", [])[:BOTTLENECKS_SHOWN]
+    if not named:
+        return []
+    books = {
+        row.id: row
+        for row in db.session.execute(
+            sa.select(
+                Textbook.id,
+                Textbook.title,
+                Textbook.authors,
+                Textbook.grade_from,
+                Textbook.grade_to,
+                Textbook.level,
+                Textbook.publisher,
+                Textbook.parts,
+            ).where(Textbook.id.in_({item["textbook"] for item in named}))
+        )
+    }
+    return [{**item, "book": books[item["textbook"]]} for item in named]
 
 
 def _uncovered(plan: Plan, *, limit: int | None = None, offset: int = 0) -> list[dict[str, Any]]:
@@ -306,6 +383,7 @@ def _uncovered(plan: Plan, *, limit: int | None = None, offset: int = 0) -> list
         for row in db.session.execute(
             sa.select(
                 Request.id,
+                Holder.id.label("school_id"),
                 Holder.short_name.label("school"),
                 Textbook.id.label("textbook_id"),
                 Textbook.title,

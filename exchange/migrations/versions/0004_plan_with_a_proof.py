@@ -69,6 +69,7 @@ def upgrade() -> None:
         batch_op.create_foreign_key(batch_op.f("fk_plan_base_id"), "plan", ["base_id"], ["id"])
 
     with op.batch_alter_table("plan_line", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("supply_id", sa.Integer(), nullable=True))
         batch_op.add_column(sa.Column("exact", sa.Boolean(), nullable=False, server_default=sa.false()))
 
     with op.batch_alter_table("request", schema=None) as batch_op:
@@ -98,6 +99,7 @@ def downgrade() -> None:
 
     with op.batch_alter_table("plan_line", schema=None) as batch_op:
         batch_op.drop_column("exact")
+        batch_op.drop_column("supply_id")
 
     with op.batch_alter_table("plan", schema=None) as batch_op:
         batch_op.drop_constraint(batch_op.f("fk_plan_base_id"), type_="foreignkey")
