@@ -67,6 +67,8 @@ class Ways:
 
         self.tails = listed(tail, np.where(out, self._loose, grounds))
         self.heads = listed(head, np.where(out, grounds, self._loose))
+        self.to_head = list(enumerate(self.heads))
+        self.to_tail = list(enumerate(self.tails))
         self.lowers = listed(programme.lower, 0.0 * room)
         self.uppers = listed(programme.upper, room)
         self.trips = listed(trip, np.full(len(room), NO_TRIP))
@@ -138,21 +140,28 @@ class Exchanges:
     Plain lists hold it: chains are short, and found by the hundred thousand.
     """
 
-    def __init__(self, ways: Ways, values: Floats, firm: Flags, price: Floats) -> None:
-        """``firm`` trips never close; ``price`` is what each trip costs, a whole number."""
+    def __init__(self, ways: Ways) -> None:
         self.ways = ways
-        self._start = values
-        self.flow: list[int] = ways.flow(values).tolist()
-        self.price: list[float] = price.tolist()
-        self.firm: list[bool] = firm.tolist()
-        running = ways.running(values)
+        self.flow: list[int] = []
         #: Whether a trip runs; the last one is no trip, and always does.
-        self.runs: list[bool] = [*running.tolist(), True]
+        self.runs: list[bool] = []
+        self._start: Floats = np.zeros(0)
+        self._firm: list[bool] = []
+        self._price: list[float] = []
         #: (arc, node at its other end) at each node: for arcs that leave there, and that arrive there.
         self._leaving: list[list[tuple[int, int]]] = [[] for _ in range(ways.nodes)]
         self._arriving: list[list[tuple[int, int]]] = [[] for _ in range(ways.nodes)]
-        self._laid = [False] * len(self.runs)
+        self._laid = [False] * len(ways.arcs_of)
         self._lay(NO_TRIP)
+
+    def begin(self, values: Floats, firm: Flags, price: Floats) -> None:
+        """Start from these values; ``firm`` trips never close, ``price`` is what each trip costs."""
+        self._start = values
+        self.flow = self.ways.flow(values).tolist()
+        self._firm = (firm | self.ways.stuck(values)).tolist()
+        self._price = price.tolist()
+        running = self.ways.running(values)
+        self.runs = [*running.tolist(), True]
         for trip in np.flatnonzero(running).tolist():
             self._lay(trip)
 
@@ -162,12 +171,8 @@ class Exchanges:
             self._laid[trip] = True
             ways = self.ways
             for arc in ways.arcs_of[trip]:
-                self._leaving[ways.tails[arc]].append((arc, ways.heads[arc]))
-                self._arriving[ways.heads[arc]].append((arc, ways.tails[arc]))
-
-    def cost(self) -> float:
-        """Return what the running trips cost."""
-        return sum(price for price, runs in zip(self.price, self.runs, strict=False) if runs)
+                self._leaving[ways.tails[arc]].append(ways.to_head[arc])
+                self._arriving[ways.heads[arc]].append(ways.to_tail[arc])
 
     def values(self) -> Floats:
         """Return the values of all columns."""
@@ -182,13 +187,13 @@ class Exchanges:
 
     def _emptiest_first(self, trips: Iterable[int]) -> list[int]:
         """Return those that run and may close, those first that carry least for what they cost."""
-        open_trips = (trip for trip in trips if self.runs[trip] and not self.firm[trip])
-        loads = [(self.load(trip) / self.price[trip], trip) for trip in open_trips]
+        open_trips = (trip for trip in trips if self.runs[trip] and not self._firm[trip])
+        loads = [(self.load(trip) / self._price[trip], trip) for trip in open_trips]
         return [trip for _, trip in sorted(loads)]
 
     def close_all(self) -> None:
         """Close every trip whose copies find another way."""
-        for trip in self._emptiest_first(range(len(self.price))):
+        for trip in self._emptiest_first(range(len(self._price))):
             self._close(trip)
 
     def swap(self, new: int) -> float:
@@ -204,11 +209,11 @@ class Exchanges:
             if trip != new and (moves := self._close(trip)) is not None:
                 undo.append(moves)
                 closed.append(trip)
-        saved = sum(self.price[trip] for trip in closed)
+        saved = sum(self._price[trip] for trip in closed)
         if not self.load(new):
             self.runs[new] = False
             return saved
-        saved -= self.price[new]
+        saved -= self._price[new]
         if saved < 0:
             for moves in reversed(undo):
                 self._take_back(moves)
@@ -227,7 +232,12 @@ class Exchanges:
         lower, upper = ways.lowers, ways.uppers
         moves: Moves = []
         self.runs[trip] = False
-        for arc in sorted(ways.arcs_of[trip], key=lambda arc: (-flow[arc], arc)):
+        loaded = [arc for arc in ways.arcs_of[trip] if flow[arc]]
+        for arc in loaded:
+            if self._dead_end(ways.tails[arc], ways.heads[arc]):
+                self.runs[trip] = True
+                return None
+        for arc in sorted(loaded, key=flow.__getitem__, reverse=True):
             while flow[arc]:
                 chain = self._chain(ways.tails[arc], ways.heads[arc])
                 if not chain:
@@ -244,6 +254,22 @@ class Exchanges:
                 flow[arc] -= copies
                 moves.append((arc, -copies))
         return moves
+
+    def _dead_end(self, start: int, end: int) -> bool:
+        """Tell whether no other copy can leave ``start``, or none can come to ``end``, in one step."""
+        return not (
+            self._any_room(self._arriving[end], self._leaving[end])
+            and self._any_room(self._leaving[start], self._arriving[start])
+        )
+
+    def _any_room(self, more: list[tuple[int, int]], less: list[tuple[int, int]]) -> bool:
+        """Tell whether any arc can take another copy (``more``) or give one back (``less``)."""
+        flow, runs, ways = self.flow, self.runs, self.ways
+        trip = ways.trips
+        for arc, _ in more:
+            if flow[arc] < ways.uppers[arc] and runs[trip[arc]]:
+                return True
+        return any(flow[arc] > ways.lowers[arc] and runs[trip[arc]] for arc, _ in less)
 
     def _chain(self, start: int, end: int) -> list[tuple[int, bool]]:
         """Return the fewest steps from ``start`` to ``end`` that can take another copy; none: no way.

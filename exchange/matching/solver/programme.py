@@ -248,7 +248,13 @@ class Warm:
         model.a_matrix_.index_ = programme.rows
         model.a_matrix_.value_ = programme.entries
         self._highs = highspy.Highs()  # type: ignore[no-untyped-call]
-        for option, value in (("output_flag", False), ("threads", 1), ("random_seed", SEED)):
+        # Presolve takes longer than these flows.
+        for option, value in (
+            ("output_flag", False),
+            ("threads", 1),
+            ("random_seed", SEED),
+            ("presolve", "off"),
+        ):
             self._highs.setOptionValue(option, value)
         self._highs.passModel(model)
 

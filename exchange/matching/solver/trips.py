@@ -16,26 +16,29 @@ from exchange.matching.solver.watching import Rounds
 
 #: So many trips are searched all at once without thought.
 SMALL = 60
-#: With so few lines all at once for shorter roads, too.
-FEW_LINES = 400
 #: A trip is worth any number of roads.
 ROADS = 1e6
 #: Flows of slope scaling, and after how many of the last of them trips are closed.
-SCALINGS = 10
-CLOSINGS = 4
+SCALINGS = 4
+CLOSINGS = 2
+#: How fast the weights of the bound follow the flows.
+STEP = 3.0
+#: Of so many possible lines at most, equal trips are told apart by everything that plans are told apart by.
+TOLD_APART = 600
 
 
 @dataclass(frozen=True)
 class Effort:
     """How hard to look for fewer trips, in counts that do not depend on the clock.
 
-    All begin alike: slope scaling, trips closed, ``swaps`` trips opened for others. With at most
-    ``exact_lines`` possible lines one branch and cut over all trips follows, of at most ``exact_nodes``. What
-    it has not proven goes on in ``rounds``, or until ``patience`` rounds in a row saved nothing. A round
-    opens ``swaps`` trips; if that saves none, it frees about ``freed`` trips and branches ``round_nodes``
-    nodes over them. With at most ``proven_lines`` lines the branch and cut comes at the end.
+    All begin alike: a bound in ``bound_rounds``, slope scaling, trips closed, ``swaps`` opened for others.
+    With at most ``exact_lines`` possible lines one branch and cut over all trips follows, of at most
+    ``exact_nodes``. What it has not proven goes on in ``rounds``, or until ``patience`` rounds in a row saved
+    nothing. A round opens ``swaps`` trips; if that saves none, it frees about ``freed`` trips and branches
+    ``round_nodes`` nodes over them. With at most ``proven_lines`` lines the branch and cut comes at the end.
     """
 
+    bound_rounds: int
     swaps: int
     exact_lines: int
     exact_nodes: int
@@ -48,6 +51,7 @@ class Effort:
 
 #: Half a second for a district of 25 schools, while somebody waits.
 QUICK = Effort(
+    bound_rounds=1,
     swaps=300,
     exact_lines=400,
     exact_nodes=10,
@@ -59,8 +63,9 @@ QUICK = Effort(
 )
 #: Some ten seconds for 25 schools, often with a proof.
 NORMAL = Effort(
+    bound_rounds=40,
     swaps=600,
-    exact_lines=2000,
+    exact_lines=400,
     exact_nodes=100,
     proven_lines=5000,
     freed=250,
@@ -69,7 +74,9 @@ NORMAL = Effort(
     patience=20,
 )
 #: As long as it takes: for a run that somebody stops or that has a time limit.
-THOROUGH = replace(NORMAL, exact_nodes=10_000, proven_lines=20_000, rounds=5000, patience=500)
+THOROUGH = replace(
+    NORMAL, bound_rounds=60, exact_nodes=10_000, proven_lines=20_000, rounds=5000, patience=500
+)
 
 
 class Charges:
@@ -205,7 +212,9 @@ class _Search:
         self.bound = trips.total(trips.given)
         self._dice = random.Random(SEED)
         # Caps and parcels tie trips together: none can be opened or closed by itself.
-        self._ways = None if network.trip_columns else Ways(network, trips.group, trips.names)
+        self._exchanges: Exchanges | None = None
+        if not network.trip_columns:
+            self._exchanges = Exchanges(Ways(network, trips.group, trips.names))
 
     def _cost(self) -> float:
         return self.trips.total(self.trips.open())
@@ -217,28 +226,54 @@ class _Search:
         can then be closed are, and that gives new prices.
         """
         network, trips = self.network, self.trips
-        lines = len(trips.group)
-        room = np.bincount(trips.group, weights=network.programme.upper[:lines], minlength=trips.size)
-        price = trips.price / np.maximum(room, 1.0)
         best, fewest = network.values, self._cost()
+        price = self._prove_by_prices()
         for number in range(SCALINGS):
-            network.minimise(network.line_cost(price[trips.group]))
+            if number:
+                network.minimise(network.line_cost(price[trips.group]))
             if number >= SCALINGS - CLOSINGS:
                 self._exchange(0)
             if self._cost() < fewest:
                 best, fewest = network.values, self._cost()
-            flow = np.bincount(trips.group, weights=network.values[:lines], minlength=trips.size)
+            flow = self._loads(network.values)
             price = np.where(flow > 0, trips.price / np.maximum(flow, 1.0), price)
         network.values = best
         self._exchange(self.effort.swaps)
 
+    def _loads(self, copies: Floats) -> Floats:
+        """Return what the lines of each trip add up to."""
+        trips = self.trips
+        lines = len(trips.group)
+        return np.bincount(trips.group, weights=copies[:lines], minlength=trips.size).astype(np.float64)
+
+    def _prove_by_prices(self) -> Floats:
+        """Raise the bound by flows of least cost; return the price of a copy on each trip to begin with.
+
+        ``x <= u y`` is relaxed: each line pays ``w / u`` a copy, the weights ``w`` of a trip's lines adding
+        up to its charge. Whatever the weights, no plan's trips cost less than that flow. The weights follow
+        the flow, from lines that are not used to those that are (exponentiated subgradient).
+        """
+        network, trips = self.network, self.trips
+        upper = np.maximum(network.programme.upper[: len(trips.group)], 1.0)
+        charge = np.where(trips.given, 0.0, trips.price)[trips.group]
+        weight = network.programme.upper[: len(trips.group)].copy()
+        room = self._loads(weight)
+        for number in range(max(1, self.effort.bound_rounds)):
+            total = self._loads(weight)[trips.group]
+            weight /= np.where(total > 0, total, 1.0)
+            network.minimise(network.line_cost(charge * weight / upper))
+            # Short of rounding: what trips cost is a whole number.
+            proven = np.ceil(network.bound + trips.total(trips.given) - 1e-4)
+            self.bound = max(self.bound, float(proven))
+            weight *= np.exp(STEP / (1 + number) ** 0.5 * network.values[: len(trips.group)] / upper)
+        return trips.price / np.maximum(room, 1.0)
+
     def _exchange(self, swaps: int, price: Floats | None = None) -> None:
         """Close the trips that can be; then open others, drawn by lot, for those that can be closed then."""
-        if self._ways is None:
+        trips, network, exchanges = self.trips, self.network, self._exchanges
+        if exchanges is None:
             return
-        trips, network = self.trips, self.network
-        firm = trips.given | self._ways.stuck(network.values)
-        exchanges = Exchanges(self._ways, network.values, firm, trips.price if price is None else price)
+        exchanges.begin(network.values, trips.given, trips.price if price is None else price)
         exchanges.close_all()
         closed = np.flatnonzero(trips.choice).tolist()
         for new in self._dice.choices(closed, k=swaps) if closed else ():
@@ -249,7 +284,7 @@ class _Search:
     def improve(self) -> None:
         """Go on in rounds: trips opened for others; where that saves none, those of a few holders freed."""
         idle = 0
-        while idle < self.effort.patience and self.rounds.go_on(self._cost(), self.bound):
+        while self.rounds.go_on(self._cost(), self.bound) and idle < self.effort.patience:
             before = self._cost()
             self._exchange(self.effort.swaps)
             if self._cost() == before:
@@ -276,16 +311,16 @@ class _Search:
     def shorten(self) -> None:
         """Exchange trips for nearer ones, no more than there are.
 
-        With few lines equal trips then go by all that equal plans are told apart by.
+        Of small problems equal trips go by all that equal plans are told apart by.
         """
         trips = self.trips
-        if trips.live.sum() <= FEW_LINES:
+        if trips.live.sum() <= TOLD_APART:
             everything = np.ones(trips.size, dtype=bool)
             trips.shorten(everything, self.effort.exact_nodes, _preferences(self.network))
         else:
             road = np.zeros(trips.size)
             road[trips.group] = self.network.roads()
-            self._exchange(self.effort.swaps, trips.price * ROADS + road)
+            self._exchange(self.effort.swaps // 3, trips.price * ROADS + road)
 
 
 def _some_holders(trips: Charges, dice: random.Random, effort: Effort) -> NDArray[np.bool_]:
