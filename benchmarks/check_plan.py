@@ -202,7 +202,7 @@ def market_of_dump(problem: dict[str, Any]) -> Market:
             or giver in need["forbidden"]
             or (giver, taker) in forbidden
             or (supply["is_fund"] and controls["fund"] == "never")
-            or (too_far and not supply["is_fund"])
+            or (too_far and not supply["is_fund"] and giver not in need["fetched_from"])
         )
 
     offers: dict[Hashable, Offer] = {

@@ -1,7 +1,7 @@
 """Measure the matching service against plainer methods, on one machine in one run.
 
     python benchmarks/matching.py [INSTANCE.json …] [--time-limit S] [--plans DIR] [--fair TOLERANCE]
-                                  [--workers N] [--methods NAME …] [--charts DIR] [--json]
+                                  [--processes N] [--methods NAME …] [--charts DIR] [--json]
 
 Prints for each instance and method what is covered, taken from the fund, driven, what is proven of it, and
 how long and how much memory it took; every method runs in a process of its own. Every plan is checked by
@@ -202,8 +202,6 @@ def small_district(seed: int = 1, schools: int = 15, works: int = 150) -> dict[s
 
 #: Above so many possible lines NetworkX takes minutes, and runs only when it is named.
 NETWORKX_LINES = 100_000
-#: Above so many possible lines a problem is a region's.
-REGION_LINES = 100_000
 
 Answer = Result | tuple[Trip, ...]
 
@@ -214,7 +212,7 @@ class Run:
 
     problem: Problem
     time_limit: float | None
-    workers: int
+    processes: int
     solving: float | None = None
 
 
@@ -229,13 +227,10 @@ def plan(run: Run) -> Answer:
 
 
 def solved(run: Run, **wanted: Any) -> Result:
-    """Call the solver with those of the wanted arguments that it knows; a region's if there is one."""
-    method: Callable[..., Result] = solver.solve
-    if possible_lines(run.problem) > REGION_LINES:
-        method = getattr(solver, "solve_region", method)
-        wanted["workers"] = run.workers
-    known = inspect.signature(method).parameters
-    return method(run.problem, **{name: value for name, value in wanted.items() if name in known})
+    """Call the solver with those of the wanted arguments that it knows."""
+    wanted["processes"] = run.processes
+    known = inspect.signature(solver.solve).parameters
+    return solver.solve(run.problem, **{name: value for name, value in wanted.items() if name in known})
 
 
 def nearest(run: Run) -> Answer:
@@ -343,15 +338,15 @@ class Row:
     wrong: tuple[str, ...] = ()
 
 
-def megabytes(workers: int) -> float:
-    """Return the most memory this process has held, with that of as many children as there are workers."""
+def megabytes(processes: int) -> float:
+    """Return the most memory this process has held, with that of as many children as there are processes."""
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     status = Path("/proc/self/status")
     if status.exists():
         # A new process inherits its parent's peak; that of its own memory is kept here.
         own = int(status.read_text().partition("VmHWM:")[2].split()[0])
     child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    return (own + workers * child) / 1024
+    return (own + (processes if processes > 1 else 0) * child) / 1024
 
 
 def measure(instance: dict[str, Any], method: str, options: argparse.Namespace) -> Row:
@@ -363,11 +358,11 @@ def measure(instance: dict[str, Any], method: str, options: argparse.Namespace) 
     problem = read(instance)
     if options.fair is not None:
         problem = replace(problem, controls=Controls(fairness=options.fair))
-    run = Run(problem, options.time_limit, options.workers)
+    run = Run(problem, options.time_limit, options.processes)
     started = time.perf_counter()
     answer = METHODS[method](run)
     seconds = time.perf_counter() - started
-    memory = megabytes(options.workers)
+    memory = megabytes(options.processes)
     if not isinstance(answer, Result):
         wrong = tuple(verify(instance, as_plan(instance, answer)).wrong)
         figures = figures_of(problem, answer)
@@ -529,7 +524,7 @@ def main() -> None:
     parser.add_argument("--time-limit", type=float, metavar="S", help="seconds for the thorough search")
     parser.add_argument("--plans", type=Path, metavar="DIR", help="write the plans to this folder")
     parser.add_argument("--fair", type=float, metavar="TOLERANCE", help="add the fairness pass (0 to 1)")
-    parser.add_argument("--workers", type=int, default=1, help="processes for a region (default 1)")
+    parser.add_argument("--processes", type=int, default=1, help="processes for a region (default 1)")
     parser.add_argument("--methods", nargs="+", choices=METHODS, help="these only (default all)")
     parser.add_argument("--charts", type=Path, metavar="DIR", help="draw trips.svg in this folder")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")

@@ -87,7 +87,7 @@ class Holding:
     """A textbook at one school: its copies by part and who needs it.
 
     ``lasts``: it may be used to the end of the school year. ``attached``: class groups, ``None`` where it is
-    not known who needs it.
+    not known who needs it. ``listed``: the school's approved list says so.
     """
 
     school_id: int
@@ -100,6 +100,7 @@ class Holding:
     copies: Mapping[int, Copies]
     attached: tuple[Attached, ...] | None
     keeping: Reserve = NOTHING_KEPT
+    listed: bool = False
 
     @property
     def pupils(self) -> int:

@@ -456,6 +456,7 @@ def _holdings(
                 copies=by_part,
                 attached=needed_by.get(number),
                 keeping=keeping,
+                listed=number in chosen,
             )
     return result
 

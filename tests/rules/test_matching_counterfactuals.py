@@ -151,6 +151,12 @@ def test_a_rival_of_more_worth_gets_what_is_released() -> None:
     equal = replace(rival, weight=1)
     (only,) = found_in(problem_of([], [NEED, equal], kept=kept_of(OFFER, KeptBack.BUFFER)))
     assert (only.more, only.own) == (12, 4)
+    hungry = replace(equal, parts=((0, OFFER.copies),))
+    (only,) = found_in(problem_of([], [NEED, hungry], kept=kept_of(OFFER, KeptBack.BUFFER)))
+    assert (only.more, only.own) == (12, 0)
+    said = promise(only)
+    words = said.message % {**said.parameters, "steps": "…"}
+    assert words == "… – ещё 12, а кому из школ – решит новый подбор"
 
 
 # --- Random problems ---------------------------------------------------------------------------------------

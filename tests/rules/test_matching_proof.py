@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from exchange.matching.rules import (
     SCALE,
     Controls,
+    FundUse,
     Goal,
     Line,
     Prices,
@@ -25,12 +26,14 @@ from exchange.matching.rules import (
     Result,
     as_json,
     bottlenecks,
+    coverage_of,
     dump,
     dump_plan,
+    figures_of,
     ways,
     worth_of,
 )
-from exchange.matching.solver import QUICK, certify, minimum_cost_flow, solve
+from exchange.matching.solver import QUICK, certify, minimum_cost_flow, proof, solve
 from tests.rules.test_matching_solver import (
     NEED,
     OFFER,
@@ -158,6 +161,56 @@ def test_the_plain_flow_covers_as_much_and_can_stand():
         assert report.counted["covered_weight"] == best.figures.weight
         assert report.counted["fund"] == best.figures.fund_copies
         assert report.counted["trips"] >= best.figures.trips
+
+
+def test_prices_that_were_climbed_prove_too(monkeypatch):
+    instance = matching.small_district(1, schools=8, works=40)
+    problem = matching.read(instance)
+    result = solve(problem, effort=replace(QUICK, rounds=2))
+    solved = certify(problem, result)
+    monkeypatch.setattr(proof, "MOST_LINES", 60)
+    climbed = certify(problem, result)
+    for goal in (Goal.COVERAGE, Goal.FUND):
+        assert climbed.proof(goal).bound == solved.proof(goal).bound
+    best, found = solved.proof(Goal.TRIPS).bound, climbed.proof(Goal.TRIPS).bound
+    assert 0.9 * best <= found <= best
+    assert wrong(problem, result) == []
+
+
+@modest
+@given(problems)
+def test_climbed_prices_are_never_false(problem):
+    result = solve(problem, effort=QUICK)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(proof, "MOST_LINES", 3)
+        assert wrong(problem, result) == []
+
+
+def test_what_was_given_up_is_taken_into_account():
+    problem = replace(SMALL, controls=Controls(give_up=0.4))
+    best = solve(SMALL)
+    fewer = tuple(trip for trip in best.trips if trip.giver != 1 or trip.taker != 8)
+    result = replace(
+        best, trips=fewer, figures=figures_of(problem, fewer), covered=coverage_of(problem, fewer)
+    )
+    certificate = certify(problem, result)
+    trips = certificate.proof(Goal.TRIPS)
+    assert trips.weight <= result.figures.weight
+    assert trips.bound <= result.figures.trips
+    assert wrong(problem, result) == []
+
+
+@pytest.mark.parametrize("fund", list(FundUse))
+@pytest.mark.parametrize("by_road", [False, True])
+def test_other_uses_of_the_fund_and_roads_are_proven_too(fund, by_road):
+    problem = replace(SMALL, controls=Controls(fund=fund, by_road=by_road))
+    result = solve(problem)
+    report = check_plan.verify(plain(dump(problem)), document(problem, result))
+    if fund is FundUse.NEVER and result.figures.fund_copies:
+        assert report.wrong
+    else:
+        assert report.wrong == []
+        assert report.bounds["trips"] > 0
 
 
 # --- A plan worth checking ------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from exchange import journal, runs
+from exchange.approved.models import ApprovedList, ApprovedUse
 from exchange.clock import FrozenClock
 from exchange.db import db, in_unit, unit_of_work
 from exchange.errors import Forbidden, Invalid, NotFound, Stale, WrongMoment
@@ -278,6 +279,33 @@ def test_a_withdrawal_counts_only_once_the_giver_had_answered(
     with unit_of_work():
         transfers.withdraw(second.id, "не нашли", by=world.donor, clock=clock)
     assert refusal(town) is rules.Refusal.REFUSED_BEFORE
+
+
+def test_what_the_schools_own_classes_need_by_its_list_stays(
+    town: Town, world: World, clock: FrozenClock
+) -> None:
+    book = town.book("Физика")
+    offer = town.surplus(book, 30)
+    town.need(book, 9)
+    enrol(world.donor_school, {7: 24}, by=world.donor, clock=clock)
+    # No list says which of its books the class uses: the school that offers them knows better.
+    assert [(supply.id, supply.copies) for supply in town.gather().problem.supplies] == [(offer.id, 30)]
+    # But where the methodist sets what every school keeps, pupils are counted.
+    (supply,) = town.gather(controls=services.PlanControls(buffer=0)).problem.supplies
+    assert supply.copies == 6
+
+    with unit_of_work():
+        there = ApprovedList(
+            district_id=world.district.id,
+            school_id=world.donor_school.id,
+            school_year=2026,
+            created_at=clock.now(),
+        )
+        there.uses.append(ApprovedUse(grade=7, letter="", textbook_id=book.id, pupils=None))
+        db.session.add(there)
+    problem = town.gather().problem
+    assert [(supply.id, supply.copies) for supply in problem.supplies] == [(offer.id, 6)]
+    assert [(each.supply.copies, each.reason) for each in problem.kept] == [(24, rules.KeptBack.OWN_NEED)]
 
 
 # --- making -----------------------------------------------------------------------------------------------

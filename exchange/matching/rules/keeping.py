@@ -15,10 +15,13 @@ class Spare:
     """Own copies of one part of a textbook that a school can do without.
 
     ``beyond_buffer`` of them it gives, ``beyond_need`` it could if it kept no buffer. Never less.
+    ``estimated``: no list of the school says which of its books a class uses, so that the class counts for
+    each of them.
     """
 
     beyond_buffer: int
     beyond_need: int
+    estimated: bool = False
 
 
 #: By holder, textbook and part.
@@ -30,7 +33,8 @@ def keep_back(
 ) -> tuple[list[Supply], list[Kept]]:
     """Return what of the offers may go, and what stays and why; ``numbers`` are for what stays.
 
-    An offer of a place that is not among ``spares`` goes as it is: who needs the book there is not known.
+    An offer of a place that is not among ``spares``, or is only estimated there, goes as it is: who needs the
+    book there is not known, and the school that offers it knows better.
     The oldest copies stay, those on loan before those for good: newer ones suit more requests. Of what is not
     offered only the copies above the school's own need count as kept.
     """
@@ -54,6 +58,9 @@ def keep_back(
             buffer = _between(before, supply.copies, spare.beyond_buffer, spare.beyond_need)
             own = supply.copies - free - buffer
             before += supply.copies
+            if is_offered and spare.estimated:
+                may_go.append(supply)
+                continue
             if is_offered and free:
                 may_go.append(replace(supply, copies=free))
             for copies, reason in (

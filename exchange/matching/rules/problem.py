@@ -148,6 +148,10 @@ class Problem:
     day of the school year planned for. With ``max_km`` no line goes further, the fund's excepted.
     ``kept`` is what holders have and keep. ``forbidden`` are (giver, taker) between whom nothing may go,
     ``most_trips`` caps the trips of a giver, ``standing`` is the plan that a repair keeps to.
+    ``lent`` are the copies that a holder has out on loan, each counted for every month begun, and ``balance``
+    what it has given in the present school year less what it got: of plans that are equal otherwise, the one
+    is made that asks those who wait for their books or have given the most for the least, and serves them
+    first.
     """
 
     supplies: tuple[Supply, ...]
@@ -162,6 +166,8 @@ class Problem:
     most_trips: Mapping[int, int] = field(default_factory=dict)
     standing: tuple[Line, ...] = ()
     controls: Controls = Controls()
+    lent: Mapping[int, int] = field(default_factory=dict)
+    balance: Mapping[int, int] = field(default_factory=dict)
 
     def road(self, giver: int, taker: int) -> float | None:
         """Return the kilometres between two holders, None when the road is not known."""

@@ -31,10 +31,12 @@ from exchange.schools.rules import HolderKind
 from exchange.stock.models import Floor, ShelfNote
 from exchange.stock.rules import NOTHING_KEPT, Condition, Reserve
 from exchange.transfers.models import Transfer, TransferLine
-from exchange.transfers.rules import Kind, State
+from exchange.transfers.rules import FAILED, Kind, State
 
 NO_LIMIT = Limit()
 AS_USUAL = PlanControls()
+OF_THE_METHODIST = frozenset({rules.Refusal.FORBIDDEN, rules.Refusal.FUND_KEPT, rules.Refusal.TOO_FAR})
+"""What keeps copies away because the methodist wants it so; a lock of the same person weighs more."""
 CONDITION_RANK = {Condition.NEW: 2, Condition.GOOD: 1, Condition.FAIR: 0}
 
 
@@ -138,10 +140,13 @@ def gather(
         controls=controls.for_solver,
     )
     places = _Places(problem, origins)
+    lent_months, balance = _burdens(district.id, year, today)
     return Gathered(
         replace(
             problem,
-            fixed=tuple(places.lines_of(line for line in kept if line.locked)),
+            fixed=tuple(places.still_locked(line for line in kept if line.locked)),
+            lent=lent_months,
+            balance=balance,
             standing=(*places.still_possible(standing), *places.trips_driven(driven)),
         ),
         origins,
@@ -330,7 +335,8 @@ def _spares(
 ) -> dict[tuple[int, int, int], rules.Spare]:
     """Return what schools can do without, where it is known who needs the book there.
 
-    ``buffer`` in per cent of the pupils takes the place of what each school has set.
+    ``buffer`` in per cent of the pupils takes the place of what each school has set, and holds also where who
+    needs the book is only estimated.
     """
     spares = {}
     for (school_id, textbook_id), holding in holdings.items():
@@ -339,7 +345,9 @@ def _spares(
         asked = holding if buffer is None else replace(holding, keeping=Reserve(buffer_percent=buffer))
         without = spare(replace(holding, keeping=NOTHING_KEPT))
         for part, copies in spare(asked).items():
-            spares[school_id, textbook_id, part] = rules.Spare(copies, without[part])
+            spares[school_id, textbook_id, part] = rules.Spare(
+                copies, without[part], estimated=buffer is None and not holding.listed
+            )
     return spares
 
 
@@ -473,6 +481,46 @@ def _refusals(district_id: int) -> defaultdict[int, set[int]]:
     return found
 
 
+def _burdens(district_id: int, year: SchoolYear, today: date) -> tuple[dict[int, int], dict[int, int]]:
+    """Return, by school, its copies out on loan, each counted for every month begun, and what it has given in
+    the school year less what it got: see ``rules.Problem``. Failed, stopped and returned transfers count for
+    nothing. The fund is there to give.
+    """
+    lent: Counter[int] = Counter()
+    balance: Counter[int] = Counter()
+    outstanding = TransferLine.good + TransferLine.kept - TransferLine.handed_back - TransferLine.replaced
+    agreed = sa.func.coalesce(TransferLine.agreed, TransferLine.asked)
+    copies = sa.case((TransferLine.shipped > 0, TransferLine.shipped), else_=agreed)
+    since = sa.func.coalesce(Transfer.shipped_at, Transfer.created_at)
+    giver = sa.orm.aliased(Holder)
+    for row in db.session.execute(
+        sa.select(
+            Transfer.giver_id,
+            Transfer.taker_id,
+            Transfer.kind,
+            since.label("since"),
+            Transfer.created_at,
+            giver.kind.label("giver_kind"),
+            sa.func.sum(outstanding).label("outstanding"),
+            sa.func.sum(copies).label("copies"),
+        )
+        .join(TransferLine, TransferLine.transfer_id == Transfer.id)
+        .join(giver, giver.id == Transfer.giver_id)
+        .where(
+            Transfer.district_id == district_id,
+            Transfer.state.not_in({*FAILED, State.STOPPED, State.RETURNED}),
+        )
+        .group_by(Transfer.id, giver.kind)
+    ):
+        gives = row.giver_kind is HolderKind.SCHOOL
+        if gives and row.kind is Kind.LOAN:
+            lent[row.giver_id] += row.outstanding * ((today - row.since.date()).days // 30 + 1)
+        if row.created_at.date() >= year.first_day:
+            balance[row.taker_id] -= row.copies
+            balance[row.giver_id] += row.copies if gives else 0
+    return dict(+lent), {holder: copies for holder, copies in balance.items() if copies}
+
+
 class _Places:
     """Where the lines of a stored plan are in a problem."""
 
@@ -505,6 +553,13 @@ class _Places:
                 left[supply_id] -= copies
                 missing[need] -= copies
                 yield rules.Line(supply_id, line.request_id, copies, exact=line.exact)
+
+    def still_locked(self, lines: Iterable[PlanLine]) -> Iterable[rules.Line]:
+        """Yield the locked lines that nothing but the methodist's own wishes and controls speaks against."""
+        for line in self.lines_of(lines):
+            supply, need = self._supplies[line.supply_id], self._needs[line.need_id]
+            if rules.allowed(supply, need, self._problem) in {None, *OF_THE_METHODIST}:
+                yield line
 
     def still_possible(self, lines: Iterable[PlanLine]) -> Iterable[rules.Line]:
         """Yield the lines of a plan to be repaired that may still be, the locked ones before the others."""

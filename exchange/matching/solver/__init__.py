@@ -41,6 +41,7 @@ from exchange.matching.solver.limits import start_within
 from exchange.matching.solver.network import Network
 from exchange.matching.solver.programme import EPSILON
 from exchange.matching.solver.proof import certify
+from exchange.matching.solver.region import is_large, solve_region
 from exchange.matching.solver.repair import repair
 from exchange.matching.solver.trips import NORMAL, QUICK, Effort, break_ties, fewest_trips
 from exchange.matching.solver.watching import Rounds, Standing, Watch
@@ -66,6 +67,7 @@ def solve(
     effort: Effort = NORMAL,
     watch: Watch | None = None,
     time_limit: float | None = None,
+    processes: int = 1,
 ) -> Result:
     """Return the best plan: most coverage, least of the fund, fewest trips, fewest copy-kilometres.
 
@@ -76,10 +78,16 @@ def solve(
     ``watch`` is told where the search for fewer trips stands after each round and ends it by returning False;
     after ``time_limit`` seconds it ends by itself. Either way the best plan so far comes out, the same on
     every machine that gets as many rounds.
+
+    Problems too large for one programme go textbook by textbook (`region`), over so many ``processes`` as are
+    asked for; the plan does not depend on how many. ``effort`` means nothing there, and ``Invalid`` is raised
+    for controls that tie textbooks together: giving up, fairness, smallest parcels, caps of trips.
     """
     started = time.perf_counter()
     problem = problem.in_order()
     check_fixed(problem)
+    if is_large(problem):
+        return solve_region(problem, watch=watch, time_limit=time_limit, processes=processes)
     controls = problem.controls
     network = Network(problem)
     best = start_within(network, effort) if network.trip_columns else None

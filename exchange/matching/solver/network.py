@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from copy import copy
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -356,6 +357,33 @@ class Network:
         if not self.problem.controls.by_road:
             return dict.fromkeys(self.pairs(), 1.0)
         return {pair: float(max(1, road)) for pair, road in zip(self.pairs(), self.roads(), strict=True)}
+
+    def lent_cost(self) -> Floats:
+        """Each copy costs what its giver has out on loan, and earns what its taker has, in a set."""
+        return self._between(self.problem.lent)
+
+    def balance_cost(self) -> Floats:
+        """Each copy costs what its giver has given on balance, and earns what its taker has, in a set."""
+        return self._between(self.problem.balance)
+
+    def _between(self, worth: Mapping[int, int]) -> Floats:
+        # Counted from the least, so that no copy pays for going where it completes nothing.
+        least = min((worth.get(supply.holder, 0) for supply, _ in self.lines), default=0)
+        return self._cost(
+            lines=(float(worth.get(supply.holder, 0) - least) for supply, _ in self.lines),
+            sets=(-float(worth.get(need.taker, 0) * len(layer.parts)) for need, layer in self.sets),
+        )
+
+    def legality_cost(self) -> Floats:
+        """Each copy costs the years that its book may be used less than the best on offer."""
+        years = [
+            date.max.year if supply.legal_until is None else supply.legal_until.year
+            for supply, _ in self.lines
+        ]
+        known = sorted({year for year in years if year < date.max.year})
+        # A book without a last day outlasts every other by a year: how long, nobody knows.
+        longest = known[-1] + 1 if known else date.max.year
+        return self._cost(lines=(longest - min(year, longest) for year in years))
 
     def age_cost(self) -> Floats:
         """Each copy costs its age in years, against the newest on offer."""

@@ -3,7 +3,8 @@
 Coverage and the draw on the fund are one linear programme: a unit of weight pays `FIRST`, a copy from the
 fund costs one. Textbooks share nothing there, so large problems are solved some textbooks at a time. Trips
 are the linear relaxation of the fixed-charge problem on what that optimum leaves free; its prices go on top
-of a multiple of the former ones, so that less coverage gains nothing. Where the plan covers less than that
+of a multiple of the former ones, so that less coverage gains nothing; for large problems it is climbed, not
+solved (`ascent`). Where the plan covers less than that
 optimum, because the methodist gave some up, coverage and fund are two rows more instead.
 """
 
@@ -15,6 +16,7 @@ from dataclasses import replace
 from math import ceil
 
 import numpy as np
+from numpy.typing import NDArray
 
 from exchange.matching.rules import (
     SCALE,
@@ -34,6 +36,7 @@ from exchange.matching.rules import (
     ways,
     worth_of,
 )
+from exchange.matching.solver.ascent import Charged, ascend
 from exchange.matching.solver.programme import EPSILON, Floats, Optimum, Programme, run
 
 Pair = tuple[int, int]
@@ -41,9 +44,8 @@ NeedPrices = Mapping[Pair, float]
 
 #: A unit of weight outbids so many copies from the fund.
 FIRST = 1000
-#: Linear programmes hold about so many lines at most. The relaxation of the trips does not fall apart by
-#: textbooks; larger problems go without it, since it would take minutes.
-MOST_LINES = 25_000
+#: Linear programmes hold about so many lines at most.
+MOST_LINES = 10_000
 #: How strongly the prices of coverage and fund hold those of the trips, tried in turn.
 HOLDS = (0, 1, 10, 100)
 
@@ -85,15 +87,16 @@ def certify(problem: Problem, result: Result) -> Certificate:
         if weight < coverage.bound and len(flows) == 1:
             offers.append(flows[0].fund_prices(weight))
         proofs.append(prove(Goal.FUND, weight, None, fund, offers))
-    if len(flows) == 1:
-        reached = figures.trips
-        if controls.by_road:
-            reached = sum(road_units(problem, trip.giver, trip.taker) for trip in result.trips)
-        strict = weight == coverage.bound and (fund is None or fund == proofs[-1].bound)
-        offers = flows[0].trip_prices_held() if strict and fund is not None else []
-        if not strict or fund is None:
-            offers = [flows[0].trip_prices(weight, fund)]
-        proofs.append(prove(Goal.TRIPS, weight, fund, reached, offers))
+    reached = figures.trips
+    if controls.by_road:
+        reached = sum(road_units(problem, trip.giver, trip.taker) for trip in result.trips)
+    strict = weight == coverage.bound and fund is not None and fund == proofs[-1].bound
+    if strict and len(flows) > 1:
+        proofs.append(prove(Goal.TRIPS, weight, fund, reached, [_ascended(flows, reached)]))
+    elif strict:
+        proofs.append(prove(Goal.TRIPS, weight, fund, reached, flows[0].trip_prices_held()))
+    elif len(flows) == 1:
+        proofs.append(prove(Goal.TRIPS, weight, fund, reached, [flows[0].trip_prices(weight, fund)]))
     claimed = next((one.bound for one in result.passes if one.name == "trips"), None)
     return Certificate(
         tuple(proofs),
@@ -173,19 +176,20 @@ class _Flow:
         ]
         return cost
 
-    def _needs(self, duals: Floats) -> dict[Pair, float]:
+    def needs(self, duals: Floats) -> dict[Pair, float]:
+        """Return the prices of copies that arrive, from the dual values of the rows."""
         return {key: float(duals[row]) for key, row in self.need_rows.items()}
 
     def coverage_first(self) -> dict[Pair, float]:
         """Return the price of a copy that arrives, a unit of weight being worth `FIRST`."""
         self.first = run(replace(self.programme, cost=self._cost(FIRST, 1)))
-        return self._needs(self.first.duals)
+        return self.needs(self.first.duals)
 
     def fund_prices(self, weight: int) -> Prices:
         """Return prices for the least draw on the fund at a coverage below the best."""
         programme = self.programme.with_row(self._cost(1, 0), -weight)
         optimum = run(replace(programme, cost=self._cost(0, 1)))
-        return _scaled(-optimum.duals[-1], 0.0, self._needs(optimum.duals), {})
+        return _scaled(-optimum.duals[-1], 0.0, self.needs(optimum.duals), {})
 
     def trip_prices(self, weight: int, fund: int | None) -> Prices:
         """Return prices for the fewest trips at that coverage and draw on the fund."""
@@ -194,13 +198,18 @@ class _Flow:
             programme = programme.with_row(self._cost(0, 1), fund)
         duals, links = self._trips(programme)
         rows = len(self.programme.row_lower)
-        return _scaled(-duals[rows], 0.0 if fund is None else -duals[rows + 1], self._needs(duals), links)
+        return _scaled(-duals[rows], 0.0 if fund is None else -duals[rows + 1], self.needs(duals), links)
 
     def trip_prices_held(self) -> list[Prices]:
-        """Return prices for the fewest trips among the plans of most coverage and least of the fund.
+        """Return prices for the fewest trips among the plans of most coverage and least of the fund."""
+        duals, links = self._trips(self.held())
+        return [_on_top(self.needs(duals), self.needs(self.first.duals), links, hold) for hold in HOLDS]
 
-        Those plans are the face where every column with a reduced cost and every row with a dual value of
-        the first programme stays where it is.
+    def held(self) -> Programme:
+        """Return the plans of most coverage and least of the fund.
+
+        They are the face where every column with a reduced cost and every row with a dual value of the first
+        programme stays where it is.
         """
         programme, first = self.programme, self.first
         held = np.abs(first.reduced) > EPSILON
@@ -209,25 +218,16 @@ class _Flow:
         tight = np.abs(first.duals) > EPSILON
         row_lower = programme.row_lower.copy()
         row_lower[tight] = programme.row_upper[tight]
-        duals, links = self._trips(replace(programme, lower=lower, upper=upper, row_lower=row_lower))
-        own, held_needs = self._needs(duals), self._needs(first.duals)
-        return [
-            _scaled(
-                FIRST * hold, hold, {key: price + hold * held_needs[key] for key, price in own.items()}, links
-            )
-            for hold in HOLDS
-        ]
+        return replace(programme, lower=lower, upper=upper, row_lower=row_lower)
 
     def _trips(self, base: Programme) -> tuple[Floats, dict[Pair, float]]:
         """Return the dual values of the relaxation of the fewest trips, and the prices of its lines."""
         width, height = len(base.cost), len(base.row_lower)
         number: dict[Pair, int] = {}
-        trip = np.array([number.setdefault(way.trip, len(number)) for way in self.ways], dtype=np.int64)
+        trip = _numbered(self.ways, number)
         live = np.flatnonzero(base.upper[: len(self.ways)] > 0)
         most = np.array([float(way.most) for way in self.ways])
-        charges = np.ones(len(number))
-        if self.problem.controls.by_road:
-            charges = np.array([float(road_units(self.problem, *pair)) for pair in number])
+        charges = _charges(self.problem, number)
         opened = np.zeros(len(number))
         opened[[number[way.trip] for way in self.ways if way.least]] = 1.0
         link_rows = height + np.arange(len(live))
@@ -247,6 +247,71 @@ class _Flow:
         duals = run(programme).duals
         priced = zip([self.ways[int(line)] for line in live], duals[link_rows], strict=True)
         return duals, {(way.supply.id, way.need.id): float(-dual) for way, dual in priced}
+
+
+def _numbered(some_ways: Sequence[Way], number: dict[Pair, int]) -> NDArray[np.int64]:
+    """Return the number of each line's trip, numbering those that have none yet."""
+    return np.array([number.setdefault(way.trip, len(number)) for way in some_ways], dtype=np.int64)
+
+
+def _charges(problem: Problem, number: Mapping[Pair, int]) -> Floats:
+    """Return what each trip costs."""
+    if problem.controls.by_road:
+        return np.array([float(road_units(problem, *pair)) for pair in number])
+    return np.ones(len(number))
+
+
+def _ascended(flows: Sequence[_Flow], target: float) -> Prices:
+    """Return prices for the fewest trips of several flows together, lines before all other columns."""
+    number: dict[Pair, int] = {}
+    trip = np.concatenate([_numbered(flow.ways, number) for flow in flows])
+    programmes = [flow.held() for flow in flows]
+    lines = len(trip)
+    row = line = 0
+    column = lines
+    rows, columns, places, offsets = [], [], [], []
+    for flow, programme in zip(flows, programmes, strict=True):
+        own = len(flow.ways)
+        place = np.arange(len(programme.cost))
+        place = np.where(place < own, place + line, place - own + column)
+        places.append(place)
+        columns.append(place[programme.columns])
+        rows.append(programme.rows + row)
+        offsets.append(row)
+        row += len(programme.row_upper)
+        line += own
+        column += len(programme.cost) - own
+    order = np.argsort(np.concatenate(places))
+    together = Programme(
+        cost=np.zeros(column),
+        lower=np.concatenate([one.lower for one in programmes])[order],
+        upper=np.concatenate([one.upper for one in programmes])[order],
+        row_lower=np.concatenate([one.row_lower for one in programmes]),
+        row_upper=np.concatenate([one.row_upper for one in programmes]),
+        rows=np.concatenate(rows),
+        columns=np.concatenate(columns),
+        entries=np.concatenate([one.entries for one in programmes]),
+        integer=np.zeros(column, dtype=bool),
+    )
+    duals, paid = ascend(Charged(together, trip, _charges(flows[0].problem, number)), target)
+    own_needs: dict[Pair, float] = {}
+    first_needs: dict[Pair, float] = {}
+    for flow, offset in zip(flows, offsets, strict=True):
+        own_needs |= flow.needs(duals[offset:])
+        first_needs |= flow.needs(flow.first.duals)
+    every_way = (way for flow in flows for way in flow.ways)
+    links = {
+        (way.supply.id, way.need.id): float(price)
+        for way, price in zip(every_way, paid, strict=True)
+        if price > 0
+    }
+    return _on_top(own_needs, first_needs, links, HOLDS[-1])
+
+
+def _on_top(own: NeedPrices, first: NeedPrices, links: NeedPrices, hold: int) -> Prices:
+    """Return prices of trips on top of ``hold`` times those of coverage and fund."""
+    needs = {key: price + hold * first[key] for key, price in own.items()}
+    return _scaled(FIRST * hold, hold, needs, links)
 
 
 def _scaled(per_set: float, fund: float, needs: NeedPrices, links: NeedPrices) -> Prices:

@@ -14,15 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exchange.matching.rules import Pass, Problem, Result, check_fixed, covered_by_layer
-from exchange.matching.solver.answer import answer
+from exchange.matching.solver.answer import answer, wished
 from exchange.matching.solver.limits import start_within
 from exchange.matching.solver.network import Network
-from exchange.matching.solver.programme import EPSILON, Floats
-from exchange.matching.solver.trips import QUICK, Charges, Effort, break_ties
+from exchange.matching.solver.programme import EPSILON, Floats, run
+from exchange.matching.solver.trips import QUICK, Charges, Effort, break_ties, burdens, in_turn
 
 
 def repair(problem: Problem, *, effort: Effort = QUICK) -> Result:
-    """Return the plan nearest to the problem's ``standing`` lines: best coverage, fewest other trips.
+    """Return the plan nearest to the problem's ``standing`` lines: best coverage, least of the fund where it
+    gives last, fewest other trips.
 
     Of the passes, ``new_trips`` counts the trips that do not stand. Fairness and what may be given up are not
     asked for again: what stands was chosen by them.
@@ -44,9 +45,16 @@ def repair(problem: Problem, *, effort: Effort = QUICK) -> Result:
     network.hold(stays)
     network.minimise(network.coverage_cost())
     network.keep()
+    reached = []
+    for name, cost in wished(network):
+        # What stands is held fast: of the bounds nothing is proven for the whole plan.
+        reached.append(Pass(name, network.minimise(cost), 0.0))
+        network.keep()
     running = {pair for pair, copies in zip(network.pairs(), standing, strict=False) if copies > EPSILON}
-    new, bound = _fewest_new_trips(network, running, effort)
-    network = _keep_lines(network, standing)
+    network, moved = _beside_standing(network, standing)
+    new, bound = _fewest_new_trips(network, running, moved, effort)
+    network.minimise(moved)
+    network.keep()
     network.minimise(network.km_cost())
     km = network.bound
     network.keep()
@@ -55,7 +63,7 @@ def repair(problem: Problem, *, effort: Effort = QUICK) -> Result:
         problem,
         network,
         best_possible=round(-coverage if limitless is None else limitless),
-        passes=[Pass("new_trips", new, bound)],
+        passes=[*reached, Pass("new_trips", new, bound)],
         trips_bound=0.0,
         km_bound=km,
         started=started,
@@ -95,8 +103,13 @@ def _touched(network: Network, standing: Floats) -> set[int]:
     return touched
 
 
-def _fewest_new_trips(network: Network, running: set[tuple[int, int]], effort: Effort) -> tuple[int, float]:
-    """Close all new trips that can be spared; return how many are left, and a proven bound of those."""
+def _fewest_new_trips(
+    network: Network, running: set[tuple[int, int]], moved: Floats, effort: Effort
+) -> tuple[int, float]:
+    """Close all new trips that can be spared; return how many are left, and a proven bound of those.
+
+    Of as many, those that leave most copies where they are, and then the shortest.
+    """
     new_line = np.array([pair not in running for pair in network.pairs()], dtype=bool)
     if not len(new_line):
         return 0, 0.0
@@ -104,15 +117,24 @@ def _fewest_new_trips(network: Network, running: set[tuple[int, int]], effort: E
     new = np.zeros(trips.size, dtype=bool)
     new[trips.group[new_line]] = True
     network.minimise(network.line_cost(new_line.astype(np.float64)))
-    found, bound = trips.search(new, ~new, effort.exact_nodes)
+    programme, charged = trips.programme(new, ~new)
+    optimum = run(programme, nodes=effort.exact_nodes, guess=trips.guess(charged))
+    costs = [moved, network.km_cost(), *burdens(network)]
+    values = in_turn(programme, optimum.values, costs, effort.exact_nodes)
+    found = trips.carrying(values)
     network.close_all_but(found[trips.group] | ~new_line)
-    locked = float(trips.given.sum())
-    return int((found & new).sum()), bound - locked + float((trips.given & new).sum())
+    return int((found & new).sum()), optimum.bound + float((trips.given & new).sum())
 
 
-def _keep_lines(network: Network, standing: Floats) -> Network:
-    """Return the network with as many standing copies kept on their lines as can be."""
-    lines: NDArray[np.int64] = np.flatnonzero(standing[: len(network.lines)] > 0)
+def _beside_standing(network: Network, standing: Floats) -> tuple[Network, Floats]:
+    """Return the network with a column for the copies that stay on each standing line still free to change,
+    and what to minimise for as many as can be.
+    """
+    count = len(network.lines)
+    free = network.programme.lower[:count] < network.programme.upper[:count]
+    lines: NDArray[np.int64] = np.flatnonzero((standing[:count] > 0) & free)
+    if not len(lines):
+        return network, np.zeros(len(network.values))
     width = len(network.values)
     rows = np.arange(len(lines))
     ones = np.ones(len(lines))
@@ -126,6 +148,4 @@ def _keep_lines(network: Network, standing: Floats) -> Network:
         upper=standing[lines],
         row_upper=np.zeros(len(lines)),
     )
-    wider.minimise(np.concatenate((np.zeros(width), -ones)))
-    wider.keep()
-    return wider
+    return wider, np.concatenate((np.zeros(width), -ones))

@@ -15,6 +15,8 @@ from exchange.matching.solver.watching import Rounds
 
 #: So many trips are searched all at once without thought.
 SMALL = 60
+#: Of so many possible lines at most, equal trips are told apart by everything that plans are told apart by.
+TOLD_APART = 600
 
 
 @dataclass(frozen=True)
@@ -126,15 +128,14 @@ class Charges:
         optimum = run(programme, nodes=nodes, guess=self.guess(charged))
         return self.carrying(optimum.values), optimum.bound + self.total(self.given)
 
-    def shorten(self, free: NDArray[np.bool_], nodes: int) -> None:
-        """Move the network to fewer copy-kilometres on as few groups, from its present values on."""
+    def shorten(self, free: NDArray[np.bool_], nodes: int, costs: Sequence[Floats]) -> None:
+        """Move the network to fewer copy-kilometres on as few groups, from its present values on, and then to
+        the least of ``costs`` in turn.
+        """
         programme, charged = self.programme(free, self.open())
-        guess = self.guess(charged)
-        count = programme.cost
-        km = np.concatenate((self.network.km_cost(), np.zeros(len(charged))))
-        shorter = replace(programme.with_row(count, float(count @ guess)), cost=km)
-        found = self.carrying(run(shorter, nodes=nodes, guess=guess).values)
-        self.network.minimise(self.network.km_cost(), found[self.group])
+        km = self.network.km_cost()
+        values = in_turn(programme, self.guess(charged), [km, *costs], nodes)
+        self.network.minimise(km, self.carrying(values)[self.group])
 
     def total(self, groups: NDArray[np.bool_]) -> float:
         """Return what these groups cost."""
@@ -205,33 +206,62 @@ def _some_holders(trips: Charges, dice: random.Random, effort: Effort) -> NDArra
 
 
 def _shortest(network: Network, trips: Charges, effort: Effort) -> None:
-    """Exchange trips for nearer ones, no more than there are: all at once, or those of a few holders."""
-    if trips.live.sum() <= effort.exact_lines:
-        trips.shorten(np.ones(trips.size, dtype=bool), effort.exact_nodes)
+    """Exchange trips for nearer ones, no more than there are: all at once, or those of a few holders.
+
+    Equal trips go by what givers bear; in small problems by all that equal plans are told apart by.
+    """
+    lines = trips.live.sum()
+    if lines <= effort.exact_lines:
+        costs = _preferences(network) if lines <= TOLD_APART else burdens(network)
+        trips.shorten(np.ones(trips.size, dtype=bool), effort.exact_nodes, costs)
         return
     dice = random.Random(SEED)
     for _ in range(effort.patience // 3):
-        trips.shorten(_some_holders(trips, dice, effort), effort.round_nodes)
+        trips.shorten(_some_holders(trips, dice, effort), effort.round_nodes, burdens(network))
 
 
 def break_ties(network: Network, effort: Effort) -> None:
-    """Choose among equal plans: whole class sets from one giver and year, newer copies, lower identifiers.
+    """Choose among equal plans: whole class sets from one giver and year, then the order of `_preferences`.
 
-    The first of these is a charge again, one for each source of a need; so all three passes are integer
+    The first of these is a charge again, one for each source of a need; so all these passes are integer
     programmes, on what little the passes before have left free, and the last flow makes them whole.
     """
     sources = Charges(network, [(need.id, supply.holder, supply.year) for supply, need in network.lines])
     programme, charged = sources.programme(sources.choice, sources.given)
     values = sources.guess(charged)
-    nothing = np.zeros(len(charged))
-    for cost in (
-        programme.cost,
-        np.concatenate((network.age_cost(), nothing)),
-        np.concatenate((network.id_cost(), nothing)),
-    ):
-        values = run(replace(programme, cost=cost), nodes=effort.exact_nodes, guess=values).values
-        programme = programme.with_row(cost, float(np.ceil(cost @ values - EPSILON)))
+    preferences = _preferences(network)
+    values = run(programme, nodes=effort.exact_nodes, guess=values).values
+    values = in_turn(programme, values, preferences, effort.exact_nodes)
     network.close_all_but(sources.carrying(values)[sources.group])
-    network.minimise(network.age_cost())
-    network.keep()
-    network.minimise(network.id_cost())
+    for cost in preferences:
+        network.minimise(cost)
+        network.keep()
+
+
+def in_turn(programme: Programme, values: Floats, costs: Sequence[Floats], nodes: int) -> Floats:
+    """Return values of the least of ``costs`` in turn, without paying more than now in the programme itself.
+
+    ``values`` are feasible; columns beyond those of a cost are free of it.
+    """
+    programme = programme.with_row(programme.cost, _paid(programme.cost, values))
+    for own in costs:
+        cost = np.concatenate((own, np.zeros(len(values) - len(own))))
+        values = run(replace(programme, cost=cost), nodes=nodes, guess=values).values
+        programme = programme.with_row(cost, _paid(cost, values))
+    return values
+
+
+def _paid(cost: Floats, values: Floats) -> float:
+    """Return what the values cost, which is whole."""
+    return float(np.ceil(cost @ values - EPSILON))
+
+
+def burdens(network: Network) -> list[Floats]:
+    """Return what spares those who have books out on loan, then those who have given the most."""
+    return [cost for cost in (network.lent_cost(), network.balance_cost()) if cost.any()]
+
+
+def _preferences(network: Network) -> list[Floats]:
+    """Return what equal plans are told apart by: `burdens`, newer copies, longer legality, lower numbers."""
+    costs = (network.age_cost(), network.legality_cost(), network.id_cost())
+    return [*burdens(network), *(cost for cost in costs if cost.any())]
