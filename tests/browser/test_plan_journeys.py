@@ -29,7 +29,7 @@ from exchange.web.unit import Portal
 from tests.browser import demo
 from tests.browser.conftest import NARROW, WIDE, sticking_out, violations
 from tests.browser.demo import People
-from tests.browser.hands import go_to, on_shelf, told, waiting_for
+from tests.browser.hands import READING, go_to, on_shelf, told, waiting_for
 
 BAL1, BAL2, CHP, ELO = "Балахтинская № 1", "Балахтинская № 2", "Чистопольская", "Еловская"
 ENGLISH, ENGLISH_YEAR = "Ваулина", 2019
@@ -180,8 +180,7 @@ def test_what_was_previewed_is_published(district: Portal, people: People, *, ja
         assert page.request.get(f"/plans/{plan}/schools/{school(district, CHP)}/why").status == 404
     waiting = waiting_for(director)
 
-    methodist.get_by_role("button", name="Опубликовать").click()
-    told(methodist, "Опубликовано:")
+    publish(methodist)
     assert downloaded(methodist, plan) == file, "byte for byte"
     assert Counter(proposed(district, plan)) == Counter(preview)
     look_at(methodist, javascript=javascript)
@@ -209,8 +208,7 @@ def test_after_a_refusal_the_plan_is_repaired(district: Portal, people: People, 
     methodist.goto("/plans")
     plan = solve(methodist, "Подобрать")
     previewed = chart(methodist)
-    methodist.get_by_role("button", name="Опубликовать").click()
-    told(methodist, "Опубликовано:")
+    publish(methodist)
 
     agreed, *_others = transfers(district, plan, BAL2, "Ровненская")
     (refused,) = transfers(district, plan, BAL1, CHP)
@@ -250,8 +248,7 @@ def test_after_a_refusal_the_plan_is_repaired(district: Portal, people: People, 
     expect(methodist.get_by_role("heading", level=1)).to_have_text("Сравнение планов")
     methodist.go_back()
 
-    methodist.get_by_role("button", name="Опубликовать").click()
-    told(methodist, "Опубликовано:")
+    publish(methodist)
     assert Counter(proposed(district, repaired)) == Counter(new)
     assert demo.asked(district, lambda: states_of(plan)) == states
     assert demo.asked(district, reserve.audit) == []
@@ -267,8 +264,7 @@ def test_a_swap_is_approved_as_a_whole(district: Portal, people: People, *, java
     expect(panel).to_be_visible()
     look_at(methodist, javascript=javascript)
     methodist.go_back()
-    methodist.get_by_role("button", name="Опубликовать").click()
-    told(methodist, "Опубликовано:")
+    publish(methodist)
 
     parts = [
         (giver, taker, transfer)
@@ -333,6 +329,12 @@ def solve(page: Page, button: str) -> int:
         if again.is_visible():
             again.click()
     raise AssertionError("the plan is not ready after many attempts")
+
+
+def publish(page: Page) -> None:
+    """Publish the plan on the page: dozens of proposals, which takes a busy machine its time."""
+    page.get_by_role("button", name="Опубликовать").click()
+    expect(page.locator("#notices")).to_contain_text("Опубликовано:", timeout=READING)
 
 
 def wait_until_drawn(page: Page, plan: int, *, javascript: bool) -> None:
