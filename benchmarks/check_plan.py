@@ -452,6 +452,10 @@ def weigh(market: Market, certificate: dict[str, Any], report: Report) -> None:
     counted = report.counted
     unit = "units of 100 m of road" if market.by_road else "trips"
     words = {"coverage": "weighted coverage", "fund": "copies from the fund", "trips": unit}
+    scale = certificate["scale"]
+    if type(scale) is not int or scale < 1:
+        report.wrong.append(f"prices in parts of {scale!r}")
+        return
     if certificate["by_road"] != market.by_road:
         report.wrong.append("the certificate counts trips in another way than the problem")
     for proof in certificate["proofs"]:
@@ -462,7 +466,7 @@ def weigh(market: Market, certificate: dict[str, Any], report: Report) -> None:
             "trips": counted["hundreds_of_metres"] if market.by_road else counted["trips"],
         }[goal]
         try:
-            bound = bound_of(market, proof, certificate["scale"])
+            bound = bound_of(market, proof, scale)
         except ValueError as error:
             report.wrong.append(f"{goal}: {error}")
             continue
@@ -486,6 +490,8 @@ def weigh(market: Market, certificate: dict[str, Any], report: Report) -> None:
         most = "at most" if goal == "coverage" else "at least"
         report.proven.append(f"{most} {bound} {words[goal]}{at}; the plan has {own}: {verdict}")
     claimed = certificate.get("claimed_trips")
+    if claimed is not None and claimed > counted["trips"]:
+        report.wrong.append(f"at least {claimed:g} trips are claimed, counted are {counted['trips']}")
     if claimed is not None and claimed > report.bounds.get("trips", 0):
         report.claimed.append(f"at least {claimed:g} {unit} (branch and cut; no prices can show it)")
 

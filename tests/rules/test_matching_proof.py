@@ -350,6 +350,20 @@ def a_bound_below_the_plan(_problem, plan):
     plan["bound"] = {"covered_weight": 1, "trips": 1}
 
 
+def a_claim_beyond_the_plan(_problem, plan):
+    plan["certificate"]["claimed_trips"] = plan["trips"] + 1
+
+
+def a_scale_below_nothing(_problem, plan):
+    plan["certificate"]["scale"] *= -1
+    plan["certificate"]["proofs"] = [proof_of(plan, "fund")]
+
+
+def no_need_left(problem, plan):
+    gone = plan["shipments"][0]["lines"][0][1]
+    problem["needs"] = [need for need in problem["needs"] if need["id"] != gone]
+
+
 def prices_below_nothing(_problem, plan):
     proof_of(plan, "trips")["links"][0][2] = -5
 
@@ -377,6 +391,7 @@ CHANGES = (
     a_trip_left_out, a_trip_from_elsewhere, a_trip_twice, trips_miscounted, road_miscounted,
     coverage_boasted, a_bound_tighter_than_the_prices, a_bound_below_the_plan, prices_below_nothing,
     prices_lowered, a_proof_for_more_coverage, a_proof_for_less_of_the_fund, a_fraction_for_a_price,
+    a_claim_beyond_the_plan, a_scale_below_nothing, no_need_left,
 )  # fmt: skip
 
 

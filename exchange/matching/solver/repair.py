@@ -148,6 +148,8 @@ def _beside_standing(network: Network, standing: Floats) -> tuple[Network, Float
     """
     count = len(network.lines)
     free = network.programme.lower[:count] < network.programme.upper[:count]
+    # Copies beside locked ones could stay though they complete nothing: those are not counted.
+    free &= ~network.beside_locked()
     lines: NDArray[np.int64] = np.flatnonzero((standing[:count] > 0) & free)
     if not len(lines):
         return network, np.zeros(len(network.values))
