@@ -21,6 +21,8 @@ ROADS = 1e6
 #: Flows of slope scaling, and after how many of the last of them trips are closed.
 SCALINGS = 4
 CLOSINGS = 2
+#: Rounds of search at the start where coverage may be given up.
+TIED_ROUNDS = 4
 #: How fast the weights of the bound follow the flows.
 STEP = 3.0
 #: Of so many possible lines at most, equal trips are told apart by everything that plans are told apart by.
@@ -239,6 +241,10 @@ class _Search:
             price = np.where(flow > 0, trips.price / np.maximum(flow, 1.0), price)
         network.values = best
         self._exchange(self.effort.swaps)
+        # Trips closed one by one never change what is covered: what may be given up takes a search.
+        for _ in range(TIED_ROUNDS if network.problem.controls.give_up else 0):
+            self._free_some()
+            self._exchange(self.effort.swaps)
 
     def _loads(self, copies: Floats) -> Floats:
         """Return what the lines of each trip add up to."""
