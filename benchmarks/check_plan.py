@@ -1,9 +1,11 @@
 """Check a plan and its proof without the program that made them.
 
     python benchmarks/check_plan.py PROBLEM.json PLAN.json
+    python benchmarks/check_plan.py PROOF.json
 
 The problem is an instance (``textbook-exchange/1``) or the dump of one (``textbook-exchange-problem/1``); the
-plan carries its certificate under ``certificate`` (docs/matching.md). Counted again are offers, needs, sets,
+plan carries its certificate under ``certificate`` (docs/matching.md). The portal gives both in one file, as
+``problem`` and ``plan``. Counted again are offers, needs, sets,
 substitutes, distances, coverage, fund, trips, kilometres; from the prices of the certificate both bounds are
 worked out anew. Printed is what is proven, and what is only claimed. Ends with 1 when something is wrong.
 
@@ -450,6 +452,10 @@ def weigh(market: Market, certificate: dict[str, Any], report: Report) -> None:
     counted = report.counted
     unit = "units of 100 m of road" if market.by_road else "trips"
     words = {"coverage": "weighted coverage", "fund": "copies from the fund", "trips": unit}
+    scale = certificate["scale"]
+    if type(scale) is not int or scale < 1:
+        report.wrong.append(f"prices in parts of {scale!r}")
+        return
     if certificate["by_road"] != market.by_road:
         report.wrong.append("the certificate counts trips in another way than the problem")
     for proof in certificate["proofs"]:
@@ -460,7 +466,7 @@ def weigh(market: Market, certificate: dict[str, Any], report: Report) -> None:
             "trips": counted["hundreds_of_metres"] if market.by_road else counted["trips"],
         }[goal]
         try:
-            bound = bound_of(market, proof, certificate["scale"])
+            bound = bound_of(market, proof, scale)
         except ValueError as error:
             report.wrong.append(f"{goal}: {error}")
             continue
@@ -484,6 +490,8 @@ def weigh(market: Market, certificate: dict[str, Any], report: Report) -> None:
         most = "at most" if goal == "coverage" else "at least"
         report.proven.append(f"{most} {bound} {words[goal]}{at}; the plan has {own}: {verdict}")
     claimed = certificate.get("claimed_trips")
+    if claimed is not None and claimed > counted["trips"]:
+        report.wrong.append(f"at least {claimed:g} trips are claimed, counted are {counted['trips']}")
     if claimed is not None and claimed > report.bounds.get("trips", 0):
         report.claimed.append(f"at least {claimed:g} {unit} (branch and cut; no prices can show it)")
 
@@ -521,7 +529,8 @@ def verify(problem: dict[str, Any], plan: dict[str, Any]) -> Report:
 
 def main(arguments: Iterable[str]) -> int:
     """Check the plan that the arguments name, and print what came out."""
-    problem, plan = (json.loads(Path(name).read_text(encoding="utf-8")) for name in arguments)
+    read = [json.loads(Path(name).read_text(encoding="utf-8")) for name in arguments]
+    problem, plan = read if len(read) > 1 else (read[0]["problem"], read[0]["plan"])
     report = verify(problem, plan)
     counted = report.counted
     print(
@@ -535,6 +544,6 @@ def main(arguments: Iterable[str]) -> int:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
-        sys.exit("usage: check_plan.py PROBLEM.json PLAN.json")
+    if len(sys.argv) not in (2, 3):
+        sys.exit("usage: check_plan.py PROBLEM.json PLAN.json, or check_plan.py PROOF.json")
     sys.exit(main(sys.argv[1:]))

@@ -517,6 +517,13 @@ def chart(rows: list[Row]) -> str:
     )
 
 
+def cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def main() -> None:
     """Run every method on every instance and print what came out."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -524,7 +531,12 @@ def main() -> None:
     parser.add_argument("--time-limit", type=float, metavar="S", help="seconds for the thorough search")
     parser.add_argument("--plans", type=Path, metavar="DIR", help="write the plans to this folder")
     parser.add_argument("--fair", type=float, metavar="TOLERANCE", help="add the fairness pass (0 to 1)")
-    parser.add_argument("--processes", type=int, default=1, help="processes for a region (default 1)")
+    parser.add_argument(
+        "--processes",
+        type=int,
+        default=min(2, cores()),
+        help="processes that share a region (default: one for each core that may be used, two at most)",
+    )
     parser.add_argument("--methods", nargs="+", choices=METHODS, help="these only (default all)")
     parser.add_argument("--charts", type=Path, metavar="DIR", help="draw trips.svg in this folder")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")

@@ -39,6 +39,8 @@ class Settings:
     """Calendar days an invitation slip is valid."""
     upload_megabytes: int = 20
     """Largest file that may be uploaded."""
+    matching_processes: int = 1
+    """How many processes share the matching of a region; a district's needs one."""
     executor: str = "threads"
     """Where long work runs: ``threads`` of this process, or ``inline`` (in the request; for tests)."""
 

@@ -374,6 +374,7 @@ ROUTES: tuple[Route, ...] = (
     Route("matching.compare", own=METHODIST, thing="plan pair"),
     Route("matching.progress", own=METHODIST, thing="plan run", page=False),
     Route("matching.show", own=METHODIST, thing="plan"),
+    Route("matching.proof", own=METHODIST, thing="plan", page=False),
     Route("matching.publish", "POST", own=METHODIST, thing="plan"),
     Route("matching.discard", "POST", own=METHODIST, thing="plan"),
     Route("matching.mark", "POST", own=METHODIST, thing="plan line"),

@@ -156,7 +156,7 @@ def test_a_rival_of_more_worth_gets_what_is_released() -> None:
     assert (only.more, only.own) == (12, 0)
     said = promise(only)
     words = said.message % {**said.parameters, "steps": "…"}
-    assert words == "… – ещё 12, а кому из школ – решит новый подбор"
+    assert words == "… – району ещё 12, но не обязательно этой школе"
 
 
 # --- Random problems ---------------------------------------------------------------------------------------

@@ -231,6 +231,14 @@ KM = {(giver, taker): float(giver + taker) for giver in (1, 2, 3) for taker in (
 SMALL = problem_of(SUPPLIES, NEEDS, KM)
 
 
+def test_the_plain_flow_heeds_no_limit_on_trips():
+    for seed in range(40):
+        problem = small_problem(random.Random(seed), holders=6, offers=20, requests=15, most=5)
+        caps = {supply.holder: 1 for supply in problem.supplies}
+        limited = replace(problem, most_trips=caps, controls=Controls(smallest_parcel=3))
+        assert minimum_cost_flow(limited) == minimum_cost_flow(problem), seed
+
+
 def test_the_bottleneck_is_named_with_its_numbers():
     result = solve(SMALL)
     certificate = certify(SMALL, result)
@@ -342,6 +350,20 @@ def a_bound_below_the_plan(_problem, plan):
     plan["bound"] = {"covered_weight": 1, "trips": 1}
 
 
+def a_claim_beyond_the_plan(_problem, plan):
+    plan["certificate"]["claimed_trips"] = plan["trips"] + 1
+
+
+def a_scale_below_nothing(_problem, plan):
+    plan["certificate"]["scale"] *= -1
+    plan["certificate"]["proofs"] = [proof_of(plan, "fund")]
+
+
+def no_need_left(problem, plan):
+    gone = plan["shipments"][0]["lines"][0][1]
+    problem["needs"] = [need for need in problem["needs"] if need["id"] != gone]
+
+
 def prices_below_nothing(_problem, plan):
     proof_of(plan, "trips")["links"][0][2] = -5
 
@@ -369,6 +391,7 @@ CHANGES = (
     a_trip_left_out, a_trip_from_elsewhere, a_trip_twice, trips_miscounted, road_miscounted,
     coverage_boasted, a_bound_tighter_than_the_prices, a_bound_below_the_plan, prices_below_nothing,
     prices_lowered, a_proof_for_more_coverage, a_proof_for_less_of_the_fund, a_fraction_for_a_price,
+    a_claim_beyond_the_plan, a_scale_below_nothing, no_need_left,
 )  # fmt: skip
 
 

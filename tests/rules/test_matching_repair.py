@@ -11,11 +11,13 @@ import pytest
 from exchange.matching.rules import FundUse, Line, Problem, Result, check
 from exchange.matching.solver import QUICK, repair, solve
 from tests.rules.test_matching_solver import (
+    DRESSES,
     EXHAUSTIVE,
     NEED,
     OFFER,
     assignments,
     chosen,
+    dressed,
     in_every_pass,
     problem_of,
     shared_problem,
@@ -140,6 +142,37 @@ def test_what_no_refusal_touches_stays_as_it_is():
             if chosen(result).get((line.supply_id, line.need_id), 0) != line.copies
         }
         assert len(lost) <= 1, seed
+
+
+def test_a_repair_keeps_every_wish_and_limit():
+    """What it returns is checked wherever it is made; here, that it returns."""
+    for seed in range(120):
+        dice = random.Random(seed)
+        problem = small_problem(dice, holders=5, offers=12, requests=9, most=4)
+        problem = dressed(problem, dice, set(dice.sample(DRESSES, dice.choice((1, 2, 3)))))
+        plan = solve(problem, effort=QUICK)
+        if not plan.proposals:
+            continue
+        after = refused(standing_on(problem, plan), plan, dice)
+        result = repair(after)
+        limited = after.most_trips or after.controls.smallest_parcel > 1 or after.controls.give_up
+        if not limited:
+            assert result.figures.weight == result.best_possible, seed
+
+
+def test_a_locked_copy_without_its_other_part_keeps_no_others_in_place():
+    supplies = [
+        replace(OFFER, id=1, part=2, copies=2),
+        replace(OFFER, id=2, part=2, copies=2),
+        replace(OFFER, id=3, part=1, copies=2),
+    ]
+    problem = problem_of(
+        supplies, [replace(NEED, parts=((1, 2), (2, 4)))], {(1, 9): 5.0}, fixed=(Line(1, 1, 2),)
+    )
+    plan = solve(problem)
+    assert chosen(plan) == {(1, 1): 2, (2, 1): 2, (3, 1): 2}
+    after = replace(standing_on(problem, plan), supplies=tuple(supplies[:2]))
+    assert chosen(repair(after)) == {(1, 1): 2}
 
 
 @pytest.mark.parametrize("name", ["district-15x300-s3", "district-25x400-s1"])

@@ -86,6 +86,16 @@ def write_import(intake_id: int, by: User, clock: FrozenClock) -> None:
     intake.apply(intake_id, seen=None, by=by, clock=clock)
 
 
+def publish_plan(plan_id: int, by: User, clock: FrozenClock) -> None:
+    """Publish a draft, whichever version of it is there."""
+    matching.publish(plan_id, seen=None, by=by, clock=clock)
+
+
+def restore_plan(plan_id: int, by: User, clock: FrozenClock) -> None:
+    """Take a discarded plan up again."""
+    matching.restore(plan_id, by=by, clock=clock)
+
+
 def approve_swap(plan_id: int, by: User, clock: FrozenClock) -> None:
     """Approve the one swap of a plan."""
     plan = matching.plan_of(plan_id, by=by)
@@ -102,6 +112,8 @@ def _read_without_lock(intake_id: int) -> Intake:
 
 JOBS = {
     "approve_swap": approve_swap,
+    "publish_plan": publish_plan,
+    "restore_plan": restore_plan,
     "write_import": write_import,
     "agree": agree,
     "ask": ask,

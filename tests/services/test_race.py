@@ -17,6 +17,7 @@ from exchange.intake.models import Intake
 from exchange.intake.rules import IntakeState
 from exchange.ledger import services as ledger
 from exchange.ledger.models import Balance, Movement
+from exchange.matching.models import Plan, PlanState
 from exchange.postings.models import Offer
 from exchange.schools import services as schools
 from exchange.schools.models import Holder, User
@@ -27,6 +28,7 @@ from exchange.transfers.rules import PROMISING, Kind
 from exchange.web.unit import Portal
 from tests.factories import PASSWORD_HASH, World
 from tests.intake_world import bring, shelf_of, text_table
+from tests.plans_world import Town
 from tests.postings_world import make_edition, make_textbook, offer_of, put_on_shelf
 from tests.services import race_worker
 
@@ -212,3 +214,33 @@ def test_without_its_lock_an_import_is_not_safe(
     ids = imports(world, clock, tmp_path, 3)
     pairs = race(app, tmp_path, "write_import", (world.donor, world.donor), (ids, ids), unguarded=True)
     assert any(answer.startswith("error") for pair in pairs for answer in pair), pairs
+
+
+def test_a_plan_is_published_once(app: Portal, world: World, clock: FrozenClock, tmp_path: Path) -> None:
+    town = Town(world, clock)
+    book = town.book("Физика")
+    town.surplus(book, 5)
+    town.need(book, 5)
+    plan_id = town.plan().id
+    ((first, second),) = race(
+        app, tmp_path, "publish_plan", (world.methodist, world.methodist), ([plan_id], [plan_id])
+    )
+    assert sorted([first, second]) == ["error: WrongMoment", "won"]
+    (transfer,) = db.session.scalars(sa.select(Transfer)).all()
+    assert [line.asked for line in transfer.lines] == [5]
+    assert db.session.scalar(sa.select(Offer.reserved)) == 5
+
+
+def test_of_two_plans_taken_up_at_once_one_is_the_draft(
+    app: Portal, world: World, clock: FrozenClock, tmp_path: Path
+) -> None:
+    town = Town(world, clock)
+    book = town.book("Физика")
+    town.surplus(book, 5)
+    town.need(book, 5)
+    first, second, third = (town.plan().id for _ in range(3))
+    race(app, tmp_path, "restore_plan", (world.methodist, world.methodist), ([first], [second]))
+    db.session.rollback()
+    drafts = db.session.scalars(sa.select(Plan.id).where(Plan.state == PlanState.DRAFT)).all()
+    assert len(drafts) == 1
+    assert third not in drafts

@@ -6,14 +6,16 @@ import csv
 import io
 import re
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
+from benchmarks import check_plan
 from exchange import runs
 from exchange.clock import FrozenClock
 from exchange.db import db, in_unit, unit_of_work
-from exchange.matching import solver
+from exchange.matching import services, solver
 from exchange.matching.models import Plan, PlanState
 from exchange.matching.views.plans import LINES_ON_PAGE, SHORTAGES_BESIDE
 from exchange.postings import services as postings
@@ -644,3 +646,68 @@ def test_the_frontier_is_drawn_when_asked_for(plan: Plan, world: World, sign_in:
     assert rows == ["ничего", *(f"до {share}\u00a0%" for share in (1, 2, 5, 10))]
     assert 'aria-labelledby="frontier-title' in text
     assert sign_in(world.outsider).post(f"/plans/{plan.id}/frontier").status_code == 404
+
+
+def test_the_proof_can_be_taken_away_and_checked(
+    plan: Plan, town: Town, world: World, sign_in: SignIn, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client = sign_in(world.methodist)
+    assert f'href="/plans/{plan.id}/proof"' in client.get(f"/plans/{plan.id}").text
+    file = tmp_path / "proof.json"
+
+    def check() -> tuple[int, str]:
+        answer = client.get(f"/plans/{plan.id}/proof")
+        assert answer.headers["Content-Disposition"] == f"attachment; filename=proof-{plan.id}.json"
+        file.write_bytes(answer.data)
+        return check_plan.main([str(file)]), capsys.readouterr().out
+
+    code, said = check()
+    assert code == 0
+    assert "proven: at most 5 weighted coverage; the plan has 5" in said
+    # Taking a line out afterwards changes nothing of what was proven.
+    town.mark(plan.lines[0], "remove")
+    assert check() == (0, said)
+    file.write_text(file.read_text(encoding="utf-8").replace('"covered_weight":5', '"covered_weight":6'))
+    assert check_plan.main([str(file)]) == 1
+    town.mark(plan.lines[0], "restore")
+    client.post(f"/plans/lines/{plan.lines[0].id}/fix", data={"copies": "2"})
+    assert client.get(f"/plans/{plan.id}/proof").status_code == 409
+    assert f'href="/plans/{plan.id}/proof"' not in client.get(f"/plans/{plan.id}").text
+
+
+def test_beside_the_plan_stand_the_ways_of_a_person(plan: Plan, world: World, sign_in: SignIn) -> None:
+    text = sign_in(world.methodist).get(f"/plans/{plan.id}").text
+    rows = [re.sub("<[^>]*>", " ", row).split() for row in re.findall(r"<tr>.*?</tr>", text, re.S)]
+    assert ["Показатель", "По", "плану", "К", "ближайшему", "Короче", "путь", "книг"] in rows
+    assert ["Поездок", "1", "1", "1"] in rows
+    assert "Хуже всего обеспеченная школа получит из возможного" in text
+
+
+def test_the_books_that_hold_the_coverage_down_say_why(town: Town, world: World, sign_in: SignIn) -> None:
+    physics = town.book("Физика")
+    town.surplus(physics, 3)
+    town.need(physics, 5)
+    town.need(town.book("Химия"), 4)
+    text = sign_in(world.methodist).get(f"/plans/{town.plan().id}").text
+    assert "отдают на 2 меньше, чем нужно" in text
+    assert "никто не отдаёт" in text
+
+
+def test_by_road_it_is_the_road_that_is_proven(plan: Plan, town: Town, world: World, sign_in: SignIn) -> None:
+    road = town.plan(controls=services.PlanControls(by_road=True))
+    text = sign_in(world.methodist).get(f"/plans/{road.id}").text
+    assert "Короче дороги при этом охвате не бывает: доказано." in text
+    assert "Искать дольше" not in text
+
+
+def test_beside_a_draft_older_plans_lead_to_it(
+    plan: Plan, town: Town, world: World, clock: FrozenClock, sign_in: SignIn
+) -> None:
+    former = plan.id
+    town.publish(plan)
+    client = sign_in(world.methodist)
+    assert "Починить" in client.get(f"/plans/{former}").text
+    draft = town.plan()
+    text = client.get(f"/plans/{former}").text
+    assert f"Открыть черновик: план № {draft.id}" in text
+    assert "Починить" not in text, "a repair would be one of the draft"

@@ -343,7 +343,7 @@ RELEASES: Mapping[KeptBack, str] = {
 """What a holder keeps for its own pupils is not asked for."""
 MORE = "%(steps)s – ещё %(more)s"
 MORE_SHARED = "%(steps)s – ещё %(more)s, этой школе не меньше %(own)s"
-MORE_SOMEWHERE = "%(steps)s – ещё %(more)s, а кому из школ – решит новый подбор"
+MORE_ELSEWHERE = "%(steps)s – району ещё %(more)s, но не обязательно этой школе"
 AT_MOST = "%(steps)s – ещё до %(more)s"
 
 
@@ -355,7 +355,7 @@ def words(step: Step) -> Sentence:
 
 def promise(of: Counterfactual) -> Sentence:
     """Return what a change brings; whoever shows it fills in its ``steps``."""
-    certain = MORE if of.own >= of.more else MORE_SHARED if of.own else MORE_SOMEWHERE
+    certain = MORE if of.own >= of.more else MORE_SHARED if of.own else MORE_ELSEWHERE
     return Sentence(certain if of.certain else AT_MOST, {"more": of.more, "own": of.own})
 
 

@@ -21,7 +21,7 @@ from datetime import date
 from enum import StrEnum
 from typing import Any
 
-from exchange.matching.rules.plan import Result, Trip, received
+from exchange.matching.rules.plan import Figures, Result, Trip, received
 from exchange.matching.rules.problem import Need, Problem, Supply, allowed, covered_by_layer, layers
 
 SCALE = 1_000_000
@@ -200,11 +200,17 @@ def worth_of(
     return max(0, -(-total // SCALE))
 
 
-def bottlenecks(problem: Problem, trips: Iterable[Trip], prices: Prices) -> tuple[Bottleneck, ...]:
-    """Return the parts of textbooks that hold the coverage down, those that cost the most first."""
+def bottlenecks(
+    problem: Problem, trips: Iterable[Trip], prices: Prices, open_ways: Iterable[Way] | None = None
+) -> tuple[Bottleneck, ...]:
+    """Return the parts of textbooks that hold the coverage down, those that cost the most first.
+
+    ``open_ways`` are the problem's `ways`, where they are at hand already.
+    """
     got = received(trips)
     offered: Counter[tuple[int, int]] = Counter()
-    for supply in {way.supply for way in ways(problem)}:
+    open_ways = ways(problem) if open_ways is None else open_ways
+    for supply in {way.supply.id: way.supply for way in open_ways}.values():
         offered[supply.textbook, supply.part] += supply.copies
     needed: Counter[tuple[int, int]] = Counter()
     covered: Counter[tuple[int, int]] = Counter()
@@ -275,6 +281,11 @@ def dump(problem: Problem) -> dict[str, Any]:
 
 def dump_plan(result: Result) -> dict[str, Any]:
     """Return a plan as JSON: [supply id, need id, copies] by trip, and the figures it claims."""
+    return dump_trips(result.trips, result.figures)
+
+
+def dump_trips(trips: Iterable[Trip], figures: Figures) -> dict[str, Any]:
+    """Return trips as the JSON of `dump_plan`."""
     return {
         "shipments": [
             {
@@ -282,12 +293,12 @@ def dump_plan(result: Result) -> dict[str, Any]:
                 "to": trip.taker,
                 "lines": [[line.supply_id, line.need_id, line.copies] for line in trip.proposals],
             }
-            for trip in result.trips
+            for trip in trips
         ],
-        "covered_weight": result.figures.weight,
-        "fund": result.figures.fund_copies,
-        "trips": result.figures.trips,
-        "km": result.figures.trip_km,
+        "covered_weight": figures.weight,
+        "fund": figures.fund_copies,
+        "trips": figures.trips,
+        "km": figures.trip_km,
     }
 
 

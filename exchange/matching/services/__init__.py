@@ -34,6 +34,9 @@ from exchange.matching.services.plans import (
     plan_of,
     working,
 )
+from exchange.matching.services.proof import (
+    proof_of,
+)
 from exchange.matching.services.publishing import (
     Failure,
     Published,
@@ -100,6 +103,7 @@ __all__ = [
     "perform_frontier",
     "places_of",
     "plan_of",
+    "proof_of",
     "publish",
     "restore",
     "school_reasons",

@@ -37,6 +37,8 @@ NO_LIMIT = Limit()
 AS_USUAL = PlanControls()
 OF_THE_METHODIST = frozenset({rules.Refusal.FORBIDDEN, rules.Refusal.FUND_KEPT, rules.Refusal.TOO_FAR})
 """What keeps copies away because the methodist wants it so; a lock of the same person weighs more."""
+OF_THE_SCHOOL = frozenset({rules.KeptBack.OWN_NEED, rules.KeptBack.BUFFER, rules.KeptBack.LIMIT})
+"""What keeps copies back though they stand in an offer."""
 CONDITION_RANK = {Condition.NEW: 2, Condition.GOOD: 1, Condition.FAIR: 0}
 
 
@@ -95,7 +97,7 @@ def gather(
             row.id, row, row.copies, Kind(row.kind.value), verdicts[row.textbook_id], limit, is_fund=False
         )
         origins[row.id] = Origin(row.id, row.holder_id)
-        if limit.keeps(row.grade_from, row.grade_to):
+        if limit.keeps(row.grade_from, row.grade_to) or _too_short(row.due_back, limit):
             stays.append(rules.Kept(replace(supply, id=next(numbers)), rules.KeptBack.LIMIT))
         else:
             on_offer.append(supply)
@@ -173,6 +175,11 @@ def _supply(
     )
 
 
+def _too_short(due_back: date | None, limit: Limit) -> bool:
+    """Say whether a loan would have to be back by the day on which it may leave."""
+    return due_back is not None and limit.not_before is not None and limit.not_before >= due_back
+
+
 def _last_day(verdict: Verdict) -> date | None:
     """Return the last day of use, ``None`` for a book that may be used on; a day long past for the others."""
     if verdict.legality is Legality.ALLOWED:
@@ -189,6 +196,7 @@ def _open_offers(district_id: int, today: date) -> Sequence[Any]:
             Offer.kind,
             Offer.condition,
             Offer.available_from,
+            Offer.due_back,
             (Offer.copies - Offer.reserved).label("copies"),
             Edition.textbook_id,
             Edition.part,
@@ -521,6 +529,42 @@ def _burdens(district_id: int, year: SchoolYear, today: date) -> tuple[dict[int,
     return dict(+lent), {holder: copies for holder, copies in balance.items() if copies}
 
 
+def ruled_out(lines: Iterable[PlanLine], gathered: Gathered) -> dict[int, rules.Refusal | rules.KeptBack]:
+    """Return by id the lines of a plan that no longer suit what is ``gathered`` now, and why.
+
+    What is simply not there any more, an offer withdrawn or a request covered, is not named: proposing it
+    says so better.
+    """
+    problem = gathered.problem
+    places = _Places(problem, gathered.origins)
+    supplies = {supply.id: supply for supply in problem.supplies}
+    needs = {need.id: need for need in problem.needs}
+    keeps: defaultdict[tuple[int, int], dict[rules.KeptBack, int]] = defaultdict(dict)
+    for one in problem.kept:
+        if one.reason in OF_THE_SCHOOL:
+            place = keeps[one.supply.holder, one.supply.edition]
+            place[one.reason] = place.get(one.reason, 0) + one.supply.copies
+    found: dict[int, rules.Refusal | rules.KeptBack] = {}
+    given: Counter[int | None] = Counter()
+    for line in lines:
+        need, supply_id = needs.get(line.request_id), places.supply_of(line)
+        if need is None:
+            continue
+        reasons = keeps[line.giver_id, line.edition_id]
+        if supply_id is None:
+            if reasons and line.offer_id is not None:
+                found[line.id] = min(reasons)
+            continue
+        refusal = rules.allowed(supplies[supply_id], need, problem)
+        if refusal is not None and refusal not in OF_THE_METHODIST:
+            found[line.id] = refusal
+            continue
+        given[supply_id] += line.copies
+        if reasons and line.offer_id is not None and given[supply_id] > supplies[supply_id].copies:
+            found[line.id] = min(reasons)
+    return found
+
+
 class _Places:
     """Where the lines of a stored plan are in a problem."""
 
@@ -535,16 +579,18 @@ class _Places:
             (s.holder, origins[s.id].owner_id, s.edition): s.id for s in problem.supplies if s.is_fund
         }
 
+    def supply_of(self, line: PlanLine) -> int | None:
+        """Return the supply that a line takes from, ``None`` when it is there no more."""
+        if line.offer_id is not None:
+            return self._by_offer.get(line.offer_id)
+        return self._by_balance.get((line.giver_id, line.owner_id, line.edition_id))
+
     def lines_of(self, lines: Iterable[PlanLine]) -> Iterable[rules.Line]:
         """Yield the lines that can still be, as far as there are copies: what was taken meanwhile cannot."""
         left = {supply.id: supply.copies for supply in self._problem.supplies}
         missing = {(need.id, part): n for need in self._problem.needs for part, n in need.parts}
         for line in lines:
-            supply_id = (
-                self._by_offer.get(line.offer_id)
-                if line.offer_id is not None
-                else self._by_balance.get((line.giver_id, line.owner_id, line.edition_id))
-            )
+            supply_id = self.supply_of(line)
             if supply_id is None:
                 continue
             need = line.request_id, self._supplies[supply_id].part

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from exchange import journal, runs
+from exchange import config, journal, runs
 from exchange.clock import Clock
 from exchange.db import db, in_unit
 from exchange.errors import NotFound, Stale, WrongMoment
@@ -119,25 +119,28 @@ def perform(run: runs.Run, *, clock: Clock) -> dict[str, Any]:
     # The optimiser and its numbers are heavy: a server that never matches never loads them.
     from exchange.matching import solver
 
-    problem = gathered.problem
+    problem, processes = gathered.problem, config.current().matching_processes
     if base is None:
         result = solver.solve(
             problem,
             effort=solver.NORMAL if asked.thorough else solver.QUICK,
             watch=_reporter(run_id, by_road=problem.controls.by_road, clock=clock),
             time_limit=MOST_SECONDS,
+            processes=processes,
         )
         fresh = None
     else:
         result = solver.repair(problem)
-        fresh = solver.solve(replace(problem, standing=()), effort=solver.QUICK)
+        fresh = solver.solve(replace(problem, standing=()), effort=solver.QUICK, processes=processes)
     faults = rules.check(problem, result)
     if faults:
         raise RuntimeError(f"the plan breaks its promises: {faults[:3]}")
     figures = _figures(problem, result, thorough=asked.thorough)
-    figures["baselines"]["flow"] = figures_as_stored(
-        rules.figures_of(problem, solver.minimum_cost_flow(problem))
-    )
+    figures["plan"] = _described(problem, result.trips)
+    figures["baselines"] = {
+        "nearest": _described(problem, solver.nearest_donor_first(problem)),
+        "flow": _described(problem, solver.minimum_cost_flow(problem)),
+    }
     if base is not None and fresh is not None:
         figures["repair"] = _stability(base, result, fresh)
     made = _Made(
@@ -333,8 +336,13 @@ def _figures(problem: rules.Problem, result: rules.Result, *, thorough: bool) ->
         ],
         "plan": figures_as_stored(result.figures),
         "baseline": figures_as_stored(result.baseline),
-        "baselines": {"nearest": figures_as_stored(result.baseline)},
     }
+
+
+def _described(problem: rules.Problem, trips: Sequence[rules.Trip]) -> dict[str, Any]:
+    """Return what trips come to, and how fair they are: the share of the school that fares worst."""
+    figures = figures_as_stored(rules.figures_of(problem, trips))
+    return {**figures, "fairness": rules.worst_served(problem, trips)}
 
 
 def figures_as_stored(figures: rules.Figures) -> dict[str, Any]:

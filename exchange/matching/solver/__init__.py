@@ -12,10 +12,13 @@ exactly the face where every column with a reduced cost and every row with a dua
 After each pass those are nailed down and the next pass does as it likes with the rest (`Network.keep`).
 
 **Trips** are a fixed-charge network design problem: ``y[giver, taker]`` binary, ``x <= u y``, fewest
-``y``. Small districts are proven by branch and cut. Larger ones start from slope scaling (Kim and
-Pardalos 1999: solve the flow with each line priced at the inverse of what its trip carried, repeat) and
-are improved by neighbourhood search (Shaw 1998: free the trips of a few holders, hold the others open or
-closed, solve that small programme).
+``y``. Prices that relax ``x <= u y`` give a bound. Slope scaling (Kim and Pardalos 1999: solve the flow with
+each line priced at the inverse of what its trip carried, repeat) gives a first plan, on one flow that stays
+in HiGHS from price to price. Its trips are closed one by one where what they carry finds other ways; then
+trips are opened for others that close (`closing`). That is the fast method. Longer efforts go on in rounds
+and, where that saves nothing more, by neighbourhood search (Shaw 1998: free the trips of a few holders, hold
+the others open or closed, solve that small programme); at the end districts of up to some 25 schools are
+proven by branch and cut.
 
 **Controls.** What may be given up for fewer trips, the floors of fairness, one year of printing per need,
 caps of trips and smallest parcels are rows beside the network: linear programmes may then come out in
@@ -43,12 +46,13 @@ from exchange.matching.solver.programme import EPSILON
 from exchange.matching.solver.proof import certify
 from exchange.matching.solver.region import is_large, solve_region
 from exchange.matching.solver.repair import repair
-from exchange.matching.solver.trips import NORMAL, QUICK, Effort, break_ties, fewest_trips
+from exchange.matching.solver.trips import NORMAL, QUICK, THOROUGH, Effort, break_ties, fewest_trips
 from exchange.matching.solver.watching import Rounds, Standing, Watch
 
 __all__ = [
     "NORMAL",
     "QUICK",
+    "THOROUGH",
     "Effort",
     "Standing",
     "Watch",

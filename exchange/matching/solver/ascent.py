@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from exchange.matching.solver.programme import Floats, Programme
 
-ROUNDS = 600
+ROUNDS = 400
 #: So many rounds without a better bound halve the step.
-PATIENCE = 20
+PATIENCE = 10
 #: The share of the former direction in the next one.
 MEMORY = 0.8
 

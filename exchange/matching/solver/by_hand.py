@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from exchange.matching.rules import (
     Need,
@@ -103,7 +104,8 @@ def minimum_cost_flow(problem: Problem) -> tuple[Trip, ...]:
     What a textbook on optimisation suggests first, and the yardstick for trips and time.
     """
     problem = problem.in_order()
-    network = Network(problem)
+    controls = replace(problem.controls, smallest_parcel=1)
+    network = Network(replace(problem, most_trips={}, controls=controls))
     network.minimise(flow_cost(network))
     return trips_of(problem, network.shipments())
 

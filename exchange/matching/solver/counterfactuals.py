@@ -34,6 +34,9 @@ from exchange.matching.solver.programme import Floats
 
 #: So many needs stand in one programme.
 AT_ONCE = 1500
+#: Where copies of several years must not be mixed each trial is an integer programme of its own: so many are
+#: tried at most, those of the largest needs.
+MOST_UNMIXED = 60
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,14 @@ def counterfactuals(
             if limited:
                 asked.append((own, need, Alteration(need.id, (Step(StepKind.LIMITS),))))
             asked += [(own, need, change) for change in possible_changes(own, need)]
+    missing = {item.need_id: item.missing for item in result.uncovered}
+    hard = {textbook for textbook, own in by_textbook.items() if _is_hard(own)}
+    largest = sorted(
+        (number for number, (_, need, _) in enumerate(asked) if need.textbook in hard),
+        key=lambda number: (-missing[asked[number][1].id], number),
+    )
+    left_out = set(largest[MOST_UNMIXED:])
+    asked = [one for number, one in enumerate(asked) if number not in left_out]
     trials = (_Trial(applied(own, change), need.id) for own, need, change in asked)
     found: dict[int, list[Counterfactual]] = defaultdict(list)
     for (own, need, change), reached in zip(asked, _reached(trials), strict=True):
@@ -123,6 +134,11 @@ def _is_limited(problem: Problem) -> bool:
     """Tell whether coverage is given up for trips."""
     controls = problem.controls
     return controls.give_up > 0 or controls.smallest_parcel > 1 or bool(problem.most_trips)
+
+
+def _is_hard(own: Problem) -> bool:
+    """Tell whether needs of one textbook, on offer in several years, compete for copies of one year each."""
+    return len({supply.year for supply in own.supplies}) > 1 and not all(need.mixing for need in own.needs)
 
 
 def _by_textbook(problem: Problem, wanted: Collection[int]) -> dict[int, Problem]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from copy import copy
 from dataclasses import replace
 from datetime import date
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from exchange.matching.rules import (
     Layer,
@@ -22,7 +22,7 @@ from exchange.matching.rules import (
     layers,
     locked_years,
 )
-from exchange.matching.solver.programme import EPSILON, Floats, Optimum, Programme, run, whole
+from exchange.matching.solver.programme import EPSILON, Floats, Optimum, Programme, Warm, run, whole
 
 Pair = tuple[int, int]
 #: What columns belong to that are no textbook's own.
@@ -53,66 +53,80 @@ class Network:
         row_lower = [0.0] * len(row_upper)
         lower: list[float] = []
         upper: list[float] = []
-        matrix: list[tuple[int, int, float]] = []
-
         textbooks: list[int] = []
-
-        def column(textbook: int, low: float, high: float, *cells: tuple[int, float]) -> None:
-            textbooks.append(textbook)
-            matrix.extend((row, len(lower), entry) for row, entry in cells)
-            lower.append(low)
-            upper.append(high)
+        # Entries of the matrix, column by column; those of lines are 1, those of sets and spare copies -1.
+        rows: list[int] = []
+        columns: list[int] = []
 
         need_rows: dict[Pair, int] = {}
         spare: Counter[Pair] = Counter()
         for need in problem.needs:
+            open_years = years.get(need.id)
             for part, missing in sorted(need.parts):
                 need_row = need_rows[need.id, part] = len(row_upper)
                 row_lower.append(0.0)
                 row_upper.append(0.0)
                 for row in offers[need.textbook, part]:
                     supply = problem.supplies[row]
-                    line = fixed.get((supply.id, need.id))
+                    line = fixed.get((supply.id, need.id)) if fixed else None
                     locked = 0 if line is None else line.copies
                     free = 0 if allowed(supply, need, problem) else min(supply.copies, missing)
                     if line is not None and line.exact:
                         free = locked
-                    elif supply.year not in years.get(need.id, (supply.year,)):
+                    elif open_years is not None and supply.year not in open_years:
                         free = 0
-                    if max(free, locked) > 0:
+                    if free or locked:
                         self.lines.append((supply, need))
-                        column(need.textbook, locked, max(free, locked), (row, 1.0), (need_row, 1.0))
-                    spare[need.textbook, need_row] += locked
+                        rows += (row, need_row)
+                        columns += (len(lower), len(lower))
+                        textbooks.append(need.textbook)
+                        lower.append(locked)
+                        upper.append(max(free, locked))
+                    if locked:
+                        spare[need.textbook, need_row] += locked
+        cells_of_lines = len(rows)
         for need in problem.needs:
             for layer in layers(need):
                 self.sets.append((need, layer))
-                cells = ((need_rows[need.id, part], -1.0) for part in layer.parts)
-                column(need.textbook, 0.0, layer.size, *cells)
+                rows += (need_rows[need.id, part] for part in layer.parts)
+                columns += [len(lower)] * len(layer.parts)
+                textbooks.append(need.textbook)
+                lower.append(0.0)
+                upper.append(layer.size)
         # Locked copies may complete no set; they, and only they, may be to spare.
         for (textbook, need_row), copies in sorted(spare.items()):
-            if copies:
-                column(textbook, 0.0, copies, (need_row, -1.0))
+            rows.append(need_row)
+            columns.append(len(lower))
+            textbooks.append(textbook)
+            lower.append(0.0)
+            upper.append(copies)
 
-        table = np.array(matrix, dtype=np.float64).reshape(-1, 3)
+        entries = np.ones(len(rows))
+        entries[cells_of_lines:] = -1.0
         self.programme = Programme(
             cost=np.zeros(len(lower)),
             lower=np.array(lower, dtype=np.float64),
             upper=np.array(upper, dtype=np.float64),
             row_lower=np.array(row_lower),
             row_upper=np.array(row_upper),
-            rows=table[:, 0].astype(np.int32),
-            columns=table[:, 1].astype(np.int32),
-            entries=table[:, 2].copy(),
+            rows=np.array(rows, dtype=np.int32),
+            columns=np.array(columns, dtype=np.int32),
+            entries=entries,
             integer=np.zeros(len(lower), dtype=bool),
         )
         self.textbooks = np.array(textbooks, dtype=np.int64)
+        #: Textbook and part of each row of a need; these rows follow those of the offers.
+        self.need_rows = [(need.textbook, part) for need in problem.needs for part, _ in sorted(need.parts)]
         #: The rows of needs that the columns after the sets take spare copies from.
-        self._spare_rows = [row for (_, row), copies in sorted(spare.items()) if copies]
+        self._spare_rows = [row for _, row in sorted(spare)]
+        self._pairs = [(supply.holder, need.taker) for supply, need in self.lines]
+        self._roads: list[int] | None = None
         self._mark_rugged()
         self._one_year_each()
         self._weigh_trips()
         self.values = np.zeros(len(self.programme.cost))
         self.bound = 0.0
+        self._warm = Warm()
         self._optimum = Optimum(self.values, self.values, np.zeros(len(self.programme.row_lower)), 0.0)
         self._nailing = np.ones(len(self.values), dtype=bool)
 
@@ -126,7 +140,7 @@ class Network:
             [len(together[textbook]) > 2 for textbook in self.textbooks.tolist()], dtype=bool
         )
         #: Textbooks whose linear programme may come out in fractions.
-        self._rough = self.rugged.copy()
+        self.rough = self.rugged.copy()
 
     def _extend(self, **more: Any) -> None:
         """Add columns and rows for good; the new columns are whole numbers of no textbook of their own."""
@@ -134,7 +148,7 @@ class Network:
         added = len(self.programme.cost) - len(self.textbooks)
         self.textbooks = np.concatenate((self.textbooks, np.full(added, NO_TEXTBOOK)))
         self.rugged = np.concatenate((self.rugged, np.ones(added, dtype=bool)))
-        self._rough = np.concatenate((self._rough, np.ones(added, dtype=bool)))
+        self.rough = np.concatenate((self.rough, np.ones(added, dtype=bool)))
 
     def _one_year_each(self) -> None:
         """Give every need without mixing a choice of one year: ``x <= u z[year]``, ``sum z <= 1``."""
@@ -168,13 +182,18 @@ class Network:
             nothing, ones = np.zeros(len(chosen)), np.ones(len(chosen))
             self._extend(cells=cells, cost=nothing, lower=nothing, upper=ones, row_upper=row_upper)
             self.textbooks[width:] = chosen
-            self._rough = np.isin(self.textbooks, self.textbooks[self._rough])
+            self.rough = np.isin(self.textbooks, self.textbooks[self.rough])
 
     def _weigh_trips(self) -> None:
         """Give each trip that has a smallest parcel, or whose giver has a cap, a choice of its own."""
         problem = self.problem
         caps, least = problem.most_trips, problem.controls.smallest_parcel
         self.trip_columns: dict[Pair, int] = {}
+        self._padding: dict[int, int] = {}
+        self.coupled = False
+        self.branching = 0
+        if not caps and least <= 1:
+            return
         columns_of: dict[Pair, list[int]] = defaultdict(list)
         for column, (supply, need) in enumerate(self.lines):
             columns_of[supply.holder, need.taker].append(column)
@@ -209,7 +228,6 @@ class Network:
                 cells += [(len(row_upper), choice, 1.0) for choice in choices]
                 # Fixed lines stand, however many trips they are.
                 row_upper.append(float(max(cap, locked[giver])))
-        self._padding: dict[int, int] = {}
         first = len(self.lines) + len(self.sets)
         for column, row in enumerate(self._spare_rows if least > 1 else (), start=first):
             # A parcel is not filled up with copies that complete no set: what is to spare is locked.
@@ -230,16 +248,21 @@ class Network:
             row_upper=row_upper,
         )
         self.coupled = bool(lower)
-        self.branching = 0
 
     def _tie(self, cost: Floats) -> None:
         """Remember that a row ties textbooks together: with its columns whole, a flow is left."""
         self.rugged |= cost != 0
         self.coupled = True
 
+    def beside_locked(self) -> NDArray[np.bool_]:
+        """Return the lines to a part of a need of which fixed copies may be to spare."""
+        found = np.zeros(len(self.programme.cost), dtype=bool)
+        found[self.programme.columns[np.isin(self.programme.rows, self._spare_rows)]] = True
+        return found[: len(self.lines)]
+
     def pairs(self) -> list[Pair]:
         """Return the trip that each line is on."""
-        return [(supply.holder, need.taker) for supply, need in self.lines]
+        return self._pairs
 
     def demand(self, cost: Floats, most: float) -> None:
         """Let no later pass pay more than ``most`` of a cost; textbooks then depend on one another."""
@@ -255,6 +278,7 @@ class Network:
     def beside(self, **more: Any) -> Network:
         """Return a copy with further columns and rows, whole-numbered where this one is tied."""
         other = copy(self)
+        other._warm = Warm()
         other.programme = replace(self.programme)
         other._extend(**more)
         added = len(other.textbooks) - len(self.textbooks)
@@ -301,9 +325,9 @@ class Network:
 
     # What a pass minimises
 
-    def _cost(self, lines: Iterable[float] = (), sets: Iterable[float] = ()) -> Floats:
+    def _cost(self, lines: ArrayLike = (), sets: ArrayLike = ()) -> Floats:
         cost = np.zeros(len(self.values))
-        for offset, column_costs in ((0, list(lines)), (len(self.lines), list(sets))):
+        for offset, column_costs in ((0, np.asarray(lines)), (len(self.lines), np.asarray(sets))):
             cost[offset : offset + len(column_costs)] = column_costs
         return cost
 
@@ -313,7 +337,7 @@ class Network:
 
     def coverage_cost(self) -> Floats:
         """Each covered set earns its weight."""
-        return self._cost(sets=(-need.weight for need, _ in self.sets))
+        return self._cost(sets=[-need.weight for need, _ in self.sets])
 
     def set_cost(self, prices: Floats) -> Floats:
         """Each covered set costs the price of its layer."""
@@ -321,36 +345,38 @@ class Network:
 
     def fund_cost(self) -> Floats:
         """Each copy from the fund costs one."""
-        return self._cost(lines=(supply.is_fund for supply, _ in self.lines))
+        return self._cost(lines=[supply.is_fund for supply, _ in self.lines])
 
     def passed_over_cost(self) -> Floats:
         """Each copy costs one that comes from another than the givers wanted first."""
         return self._cost(
-            lines=(
+            lines=[
                 bool(need.preferred) and supply.holder not in need.preferred for supply, need in self.lines
-            )
+            ]
         )
 
     def served_cost(self, school: int) -> Floats:
         """Each set that a school has covered earns one."""
-        return self._cost(sets=(-float(need.taker == school) for need, _ in self.sets))
+        return self._cost(sets=[-float(need.taker == school) for need, _ in self.sets])
 
     def km_cost(self) -> Floats:
         """Each copy costs its road, and what it costs as a substitute, in whole units of 100 m."""
-        penalties = {need.id: dict(need.penalties) for _, need in self.lines if need.penalties}
-        nothing: dict[int, float] = {}
-        return self._cost(
-            lines=(
-                road + round(10 * penalties.get(need.id, nothing).get(supply.edition, 0.0))
-                for road, (supply, need) in zip(self.roads(), self.lines, strict=True)
-            )
-        )
+        cost = np.array(self.roads(), dtype=np.float64)
+        penalties: dict[int, dict[int, float]] = {}
+        for column, (supply, need) in enumerate(self.lines):
+            if need.penalties:
+                by_edition = penalties.setdefault(need.id, dict(need.penalties))
+                cost[column] += round(10 * by_edition.get(supply.edition, 0.0))
+        return self._cost(lines=cost)
 
     def roads(self) -> list[int]:
         """Return each line's road in whole units of 100 m; an unknown road is as long as the longest."""
-        roads = [self.problem.road(giver, taker) for giver, taker in self.pairs()]
-        longest = max((km for km in roads if km is not None), default=0.0)
-        return [round(10 * (longest if km is None else km)) for km in roads]
+        if self._roads is None:
+            known = {pair: self.problem.road(*pair) for pair in set(self._pairs)}
+            longest = max((km for km in known.values() if km is not None), default=0.0)
+            units = {pair: round(10 * (longest if km is None else km)) for pair, km in known.items()}
+            self._roads = [units[pair] for pair in self._pairs]
+        return self._roads
 
     def trip_price(self) -> dict[Pair, float]:
         """Return what each trip costs: one, or by road its length, and that at least 100 m."""
@@ -370,8 +396,8 @@ class Network:
         # Counted from the least, so that no copy pays for going where it completes nothing.
         least = min((worth.get(supply.holder, 0) for supply, _ in self.lines), default=0)
         return self._cost(
-            lines=(float(worth.get(supply.holder, 0) - least) for supply, _ in self.lines),
-            sets=(-float(worth.get(need.taker, 0) * len(layer.parts)) for need, layer in self.sets),
+            lines=[float(worth.get(supply.holder, 0) - least) for supply, _ in self.lines],
+            sets=[-float(worth.get(need.taker, 0) * len(layer.parts)) for need, layer in self.sets],
         )
 
     def legality_cost(self) -> Floats:
@@ -383,17 +409,17 @@ class Network:
         known = sorted({year for year in years if year < date.max.year})
         # A book without a last day outlasts every other by a year: how long, nobody knows.
         longest = known[-1] + 1 if known else date.max.year
-        return self._cost(lines=(longest - min(year, longest) for year in years))
+        return self._cost(lines=[longest - min(year, longest) for year in years])
 
     def age_cost(self) -> Floats:
         """Each copy costs its age in years, against the newest on offer."""
-        newest = max((supply.year for supply, _ in self.lines), default=0)
-        return self._cost(lines=(newest - supply.year for supply, _ in self.lines))
+        years = np.array([supply.year for supply, _ in self.lines])
+        return self._cost(lines=years.max(initial=0) - years)
 
     def id_cost(self) -> Floats:
         """Each copy costs the place of its offer in the order of identifiers."""
         place = {supply.id: place for place, supply in enumerate(self.problem.supplies, start=1)}
-        return self._cost(lines=(place[supply.id] for supply, _ in self.lines))
+        return self._cost(lines=[place[supply.id] for supply, _ in self.lines])
 
     # The passes
 
@@ -407,10 +433,10 @@ class Network:
         programme = self.programme if only is None else self._restricted(only)
         if only is None and self.trip_columns and not self.branching:
             programme = self._restricted(self._present())
-        optimum = run(programme)
+        optimum = self._warm.run(programme)
         self._nailing = np.ones(len(cost), dtype=bool)
         self._rows: list[NDArray[np.bool_]] = []
-        if (self.coupled or self._rough.any()) and not whole(optimum.values):
+        if (self.coupled or self.rough.any()) and not whole(optimum.values):
             optimum = self._tied(programme, optimum) if self.coupled else self._rugged(programme, optimum)
         self.values = np.rint(optimum.values)
         self._optimum = optimum
@@ -446,7 +472,17 @@ class Network:
             lower, upper = programme.lower.copy(), programme.upper.copy()
             others = np.where(np.abs(values - np.rint(values)) > EPSILON, values, np.rint(values))
             lower[~own] = upper[~own] = others[~own]
-            alone = replace(programme, lower=lower, upper=upper, integer=own)
+            # Rows of other textbooks, which these hold all but for rounding, are left out.
+            rows = np.zeros(len(programme.row_lower), dtype=bool)
+            rows[programme.rows[own[programme.columns]]] = True
+            alone = replace(
+                programme,
+                lower=lower,
+                upper=upper,
+                integer=own,
+                row_lower=np.where(rows, programme.row_lower, -np.inf),
+                row_upper=np.where(rows, programme.row_upper, np.inf),
+            )
             found = run(_whole_costs(alone)).values
             bound += float(programme.cost[own] @ (np.rint(found[own]) - values[own]))
             values[own] = np.rint(found[own])
@@ -488,6 +524,10 @@ class Network:
             costs = np.where(own, programme.cost, 0.0)
             self.programme = self.programme.with_row(costs, float(costs @ self.values))
             self.rugged |= costs != 0
+
+    def cool(self) -> None:
+        """Free what HiGHS keeps to start the next pass from."""
+        self._warm = Warm()
 
     def worth(self, cost: Floats) -> float:
         """Return what the present values cost."""

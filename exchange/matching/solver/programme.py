@@ -104,8 +104,17 @@ class Optimum:
     bound: float
 
 
-def run(programme: Programme, *, nodes: int | None = None, guess: Floats | None = None) -> Optimum:
-    """Solve with HiGHS; ``guess`` is a feasible start. Columns that cannot move are taken out first."""
+def run(
+    programme: Programme,
+    *,
+    nodes: int | None = None,
+    guess: Floats | None = None,
+    seconds: float | None = None,
+) -> Optimum:
+    """Solve with HiGHS; ``guess`` is a feasible start. Columns that cannot move are taken out first.
+
+    An integer programme that ends after ``seconds`` leaves the guess and what it has proven.
+    """
     import highspy
 
     moving = programme.upper > programme.lower
@@ -118,21 +127,25 @@ def run(programme: Programme, *, nodes: int | None = None, guess: Floats | None 
     )
     constant = float(programme.cost @ still)
     reduced = np.zeros(len(programme.cost))
+    duals = np.zeros(len(resting))
     if not moving.any():
-        return Optimum(still, reduced, np.zeros(len(resting)), constant)
+        return Optimum(still, reduced, duals, constant)
 
+    # Rows that nothing moves in are left out as well.
+    stirred = np.bincount(programme.rows[kept], minlength=len(resting)) > 0
+    place = np.cumsum(stirred) - 1
     model = highspy.HighsLp()
     model.num_col_ = int(moving.sum())
-    model.num_row_ = len(programme.row_lower)
+    model.num_row_ = int(stirred.sum())
     model.col_cost_ = programme.cost[moving]
     model.col_lower_ = programme.lower[moving]
     model.col_upper_ = programme.upper[moving]
-    model.row_lower_ = programme.row_lower - resting
-    model.row_upper_ = programme.row_upper - resting
+    model.row_lower_ = (programme.row_lower - resting)[stirred]
+    model.row_upper_ = (programme.row_upper - resting)[stirred]
     model.a_matrix_.format_ = highspy.MatrixFormat.kColwise
     counts = np.bincount(programme.columns[kept], minlength=len(moving))[moving]
     model.a_matrix_.start_ = np.concatenate(([0], np.cumsum(counts))).astype(np.int32)
-    model.a_matrix_.index_ = programme.rows[kept]
+    model.a_matrix_.index_ = place[programme.rows[kept]].astype(np.int32)
     model.a_matrix_.value_ = programme.entries[kept]
     whole = programme.integer[moving]
     if whole.any():
@@ -155,6 +168,8 @@ def run(programme: Programme, *, nodes: int | None = None, guess: Floats | None 
         ("mip_max_nodes", nodes if nodes is not None else 2**31 - 1),
     ):
         highs.setOptionValue(option, value)
+    if seconds is not None:
+        highs.setOptionValue("time_limit", seconds)
     highs.passModel(model)
     if guess is not None:
         start = highspy.HighsSolution()
@@ -166,13 +181,95 @@ def run(programme: Programme, *, nodes: int | None = None, guess: Floats | None 
     if info.primal_solution_status != highspy.SolutionStatus.kSolutionStatusFeasible:
         if guess is None:
             raise RuntimeError(f"no feasible plan: {highs.modelStatusToString(status)}")
-        return Optimum(guess, reduced, np.zeros(len(resting)), -np.inf)
+        return Optimum(guess, reduced, duals, -np.inf)
+    if guess is not None and status == highspy.HighsModelStatus.kTimeLimit:
+        return Optimum(guess, reduced, duals, info.mip_dual_bound + constant)
     values = still.copy()
     values[moving] = solution.col_value
     if whole.any():
-        return Optimum(values, reduced, np.zeros(len(resting)), info.mip_dual_bound + constant)
+        return Optimum(values, reduced, duals, info.mip_dual_bound + constant)
     reduced[moving] = solution.col_dual
-    return Optimum(values, reduced, np.array(solution.row_dual), info.objective_function_value + constant)
+    duals[stirred] = solution.row_dual
+    return Optimum(values, reduced, duals, info.objective_function_value + constant)
+
+
+class Warm:
+    """A linear programme that stays in HiGHS: one with the same rows starts from the last one's optimum."""
+
+    def __init__(self) -> None:
+        self._highs: Any = None
+        self._loaded: Programme | None = None
+
+    def run(self, programme: Programme) -> Optimum:
+        """Solve the programme, its ``integer`` columns taken as if they need not be whole."""
+        import highspy
+
+        width, height = len(programme.cost), len(programme.row_lower)
+        if not (programme.upper > programme.lower).any():
+            still = programme.lower.copy()
+            return Optimum(still, np.zeros(width), np.zeros(height), float(programme.cost @ still))
+        if self._loaded is None or self._loaded.entries is not programme.entries:
+            self._load(programme)
+        else:
+            self._change(self._loaded, programme)
+        self._loaded = replace(
+            programme,
+            lower=programme.lower.copy(),
+            upper=programme.upper.copy(),
+            row_lower=programme.row_lower.copy(),
+            row_upper=programme.row_upper.copy(),
+        )
+        highs = self._highs
+        highs.run()
+        if highs.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+            # A warm start can leave HiGHS in doubt of its own answer; from the beginning it is not.
+            self._loaded = None
+            return run(replace(programme, integer=np.zeros(width, dtype=bool)))
+        solution = highs.getSolution()
+        return Optimum(
+            np.array(solution.col_value),
+            np.array(solution.col_dual),
+            np.array(solution.row_dual),
+            highs.getInfo().objective_function_value,
+        )
+
+    def _load(self, programme: Programme) -> None:
+        import highspy
+
+        model = highspy.HighsLp()
+        model.num_col_ = len(programme.cost)
+        model.num_row_ = len(programme.row_lower)
+        model.col_cost_ = programme.cost
+        model.col_lower_ = programme.lower
+        model.col_upper_ = programme.upper
+        model.row_lower_ = programme.row_lower
+        model.row_upper_ = programme.row_upper
+        model.a_matrix_.format_ = highspy.MatrixFormat.kColwise
+        counts = np.bincount(programme.columns, minlength=len(programme.cost))
+        model.a_matrix_.start_ = np.concatenate(([0], np.cumsum(counts))).astype(np.int32)
+        model.a_matrix_.index_ = programme.rows
+        model.a_matrix_.value_ = programme.entries
+        self._highs = highspy.Highs()  # type: ignore[no-untyped-call]
+        # Presolve takes longer than these flows.
+        for option, value in (
+            ("output_flag", False),
+            ("threads", 1),
+            ("random_seed", SEED),
+            ("presolve", "off"),
+        ):
+            self._highs.setOptionValue(option, value)
+        self._highs.passModel(model)
+
+    def _change(self, before: Programme, programme: Programme) -> None:
+        """Tell HiGHS the costs, and the limits that are no longer what they were."""
+        highs, width = self._highs, len(programme.cost)
+        highs.changeColsCost(width, np.arange(width, dtype=np.int32), programme.cost)
+        moved = (programme.lower != before.lower) | (programme.upper != before.upper)
+        columns = np.flatnonzero(moved).astype(np.int32)
+        highs.changeColsBounds(len(columns), columns, programme.lower[columns], programme.upper[columns])
+        shifted = (programme.row_lower != before.row_lower) | (programme.row_upper != before.row_upper)
+        rows = np.flatnonzero(shifted).astype(np.int32)
+        highs.changeRowsBounds(len(rows), rows, programme.row_lower[rows], programme.row_upper[rows])
 
 
 def whole(values: Floats) -> bool:

@@ -102,7 +102,7 @@ def certify(problem: Problem, result: Result) -> Certificate:
         tuple(proofs),
         claimed,
         controls.by_road,
-        bottlenecks(problem, result.trips, coverage.prices),
+        bottlenecks(problem, result.trips, coverage.prices, open_ways),
     )
 
 

@@ -21,11 +21,13 @@ the order of textbooks, so the plan does not depend on how many processes there 
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import time
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -54,9 +56,9 @@ Flags = NDArray[np.bool_]
 #: So many pairs of an offer and a need of the same part of a textbook are too many for one programme.
 LARGE = 100_000
 #: Rounds of the bound, of slope scaling before trips are first closed, and of closing and scaling again.
-BOUND_ROUNDS = 12
-SCALING_ROUNDS = 5
-CLOSING_ROUNDS = 6
+BOUND_ROUNDS = 8
+SCALING_ROUNDS = 4
+CLOSING_ROUNDS = 4
 #: Rounds of slope scaling between two of closing.
 BETWEEN = 2
 #: How fast the weights of the bound follow the flows.
@@ -138,6 +140,7 @@ class Flow:
         self.plain = not network.rugged.any() and bool((cells <= 2).all())
         self.moving = programme.upper > programme.lower
         self._highs: Any = self._loaded() if self.plain and self.moving.any() else None
+        network.cool()
 
     def _loaded(self) -> Any:
         """Hand the columns that can still move to HiGHS."""
@@ -259,6 +262,7 @@ class Flow:
         network.minimise(network.age_cost())
         network.keep()
         network.minimise(network.id_cost())
+        network.cool()
         return [(*ends, copies) for ends, copies in sorted(network.shipments().items())], km
 
 
@@ -319,8 +323,9 @@ _mine: list[Share] = []
 
 
 def _take(problems: Sequence[Problem], places: dict[int, int]) -> list[Face]:
-    _mine[:] = [Share(problems, places)]
-    return _mine[0].faces()
+    with _uncollected():
+        _mine[:] = [Share(problems, places)]
+        return _mine[0].faces()
 
 
 def _do(task: str, argument: Any) -> Any:
@@ -416,7 +421,7 @@ class Exchanges:
         for trip in np.lexsort((np.arange(len(load)), load)).tolist():
             if running[trip] and not firm[trip]:
                 arcs.close(trip)
-        running[:] = arcs.running
+        running[:] = arcs.running[:-1]
         settled = flow.copy()
         settled[there] = arcs.flow
         return settled
@@ -442,13 +447,15 @@ class _Residual:
         self.upper: list[int] = exchanges.upper[there].tolist()
         self.trip: list[int] = exchanges.trip[there].tolist()
         self.flow: list[int] = flow[there].tolist()
-        self.running: list[bool] = running.tolist()
-        #: The arcs at each node: 2a where arc a leaves, 2a + 1 where it arrives.
-        self.at: list[list[int]] = [[] for _ in range(exchanges.nodes)]
+        #: Whether a trip runs; the last one is no trip, and always does.
+        self.running: list[bool] = [*running.tolist(), True]
+        #: (arc, node at its other end) at each node: for arcs that leave there, and that arrive there.
+        self.leaving: list[list[tuple[int, int]]] = [[] for _ in range(exchanges.nodes)]
+        self.arriving: list[list[tuple[int, int]]] = [[] for _ in range(exchanges.nodes)]
         self.lines: dict[int, list[int]] = defaultdict(list)
-        for arc, one in enumerate(self.trip):
-            self.at[self.tail[arc]].append(2 * arc)
-            self.at[self.head[arc]].append(2 * arc + 1)
+        for arc, (one, tail, head) in enumerate(zip(self.trip, self.tail, self.head, strict=True)):
+            self.leaving[tail].append((arc, head))
+            self.arriving[head].append((arc, tail))
             if one != NO_TRIP:
                 self.lines[one].append(arc)
 
@@ -465,50 +472,41 @@ class _Residual:
                         flow[moved] -= copies
                     self.running[trip] = True
                     return False
-                copies = min(
-                    flow[arc],
-                    *(
-                        flow[step >> 1] - self.lower[step >> 1]
-                        if step & 1
-                        else self.upper[step >> 1] - flow[step >> 1]
-                        for step in chain
-                    ),
-                )
-                moves = [(step >> 1, -copies if step & 1 else copies) for step in chain]
+                copies = flow[arc]
+                for step, back in chain:
+                    room = flow[step] - self.lower[step] if back else self.upper[step] - flow[step]
+                    copies = min(copies, room)
+                moves = [(step, -copies if back else copies) for step, back in chain]
                 for moved, more in (*moves, (arc, -copies)):
                     flow[moved] += more
                     done.append((moved, more))
         return True
 
-    def _chain(self, start: int, end: int) -> list[int]:
-        """Return the fewest steps from ``start`` to ``end`` that can take another copy; none: no way."""
-        tail, head, lower, upper = self.tail, self.head, self.lower, self.upper
-        trip, flow, running, at = self.trip, self.flow, self.running, self.at
-        came: dict[int, int] = {start: -1}
+    def _chain(self, start: int, end: int) -> list[tuple[int, bool]]:
+        """Return the fewest steps from ``start`` to ``end`` that can take another copy; none: no way.
+
+        A step is an arc and whether copies are taken off it.
+        """
+        flow, lower, upper = self.flow, self.lower, self.upper
+        trip, running, leaving, arriving = self.trip, self.running, self.leaving, self.arriving
+        came: dict[int, tuple[int, int, bool]] = {start: (NO_TRIP, start, False)}
         waiting = deque((start,))
         while waiting:
             node = waiting.popleft()
-            for step in at[node]:
-                arc = step >> 1
-                if step & 1:
-                    if flow[arc] <= lower[arc]:
-                        continue
-                    there = tail[arc]
-                else:
-                    if flow[arc] >= upper[arc]:
-                        continue
-                    there = head[arc]
-                if there in came or (trip[arc] != NO_TRIP and not running[trip[arc]]):
-                    continue
-                came[there] = step
-                if there == end:
-                    chain = []
-                    while there != start:
-                        step = came[there]
-                        chain.append(step)
-                        there = head[step >> 1] if step & 1 else tail[step >> 1]
-                    return chain
-                waiting.append(there)
+            for arc, there in leaving[node]:
+                if there not in came and flow[arc] < upper[arc] and running[trip[arc]]:
+                    came[there] = (arc, node, False)
+                    waiting.append(there)
+            for arc, there in arriving[node]:
+                if there not in came and flow[arc] > lower[arc] and running[trip[arc]]:
+                    came[there] = (arc, node, True)
+                    waiting.append(there)
+            if end in came:
+                chain = []
+                while end != start:
+                    arc, end, back = came[end]
+                    chain.append((arc, back))
+                return chain
         return []
 
 
@@ -658,6 +656,18 @@ def _apart(problem: Problem) -> list[Problem]:
     ]
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Let the garbage collector rest: it would look through millions of records, none of them garbage."""
+    resting = not gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if not resting:
+            gc.enable()
+
+
 def solve_region(
     problem: Problem,
     *,
@@ -674,7 +684,7 @@ def solve_region(
     check_controls(problem)
     holders = sorted({supply.holder for supply in problem.supplies} | {need.taker for need in problem.needs})
     places = {holder: place for place, holder in enumerate(holders)}
-    with Textbooks(_apart(problem), places, processes) as textbooks:
+    with _uncollected(), Textbooks(_apart(problem), places, processes) as textbooks:
         baseline = figures_of(problem, nearest_donor_first(problem))
         search = Search(textbooks, places, problem)
         turns = Rounds(BOUND_ROUNDS + SCALING_ROUNDS + CLOSING_ROUNDS - 1, started, watch, time_limit)

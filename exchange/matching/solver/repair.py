@@ -25,8 +25,8 @@ def repair(problem: Problem, *, effort: Effort = QUICK) -> Result:
     """Return the plan nearest to the problem's ``standing`` lines: best coverage, least of the fund where it
     gives last, fewest other trips.
 
-    Of the passes, ``new_trips`` counts the trips that do not stand. Fairness and what may be given up are not
-    asked for again: what stands was chosen by them.
+    Of the passes, ``new_trips`` counts the trips that do not stand. Fairness is not asked for again: what
+    stands was chosen by it.
     """
     started = time.perf_counter()
     problem = problem.in_order()
@@ -39,10 +39,15 @@ def repair(problem: Problem, *, effort: Effort = QUICK) -> Result:
     touched = _touched(network, standing)
     stays = ~np.isin(network.textbooks, sorted(touched)) & (network.textbooks >= 0)
 
-    covering = network.values
+    covering = network
     network = network.fresh()
-    network.values = np.where(stays, standing, covering)
-    network.hold(stays)
+    both = len(network.lines) + len(network.sets)
+    network.values = network.completed(np.where(stays, standing, covering.values)[:both])
+    if network.programme.holds(network.values):
+        network.hold(stays)
+    else:
+        # A limit on trips ties all textbooks together: the others keep to their lines as far as they can.
+        network.values = covering.values
     network.minimise(network.coverage_cost())
     network.keep()
     reached = []
@@ -85,7 +90,7 @@ def _standing(network: Network) -> Floats:
 
 
 def _touched(network: Network, standing: Floats) -> set[int]:
-    """Return the textbooks whose lines cannot all stand, or whose coverage can grow."""
+    """Return the textbooks whose lines cannot all stand, or whose coverage has to grow."""
     problem = network.problem
     there = {(supply.id, need.id) for supply, need in network.lines}
     of_need = {need.id: need.textbook for need in problem.needs}
@@ -95,11 +100,20 @@ def _touched(network: Network, standing: Floats) -> set[int]:
         if line.need_id in of_need and (line.supply_id, line.need_id) not in there
     }
     touched.update(network.breaking(standing))
-    if not problem.controls.give_up:
-        gain = -network.coverage_cost() * (network.values - standing)
-        names, place = np.unique(network.textbooks, return_inverse=True)
-        grown = np.bincount(place, weights=gain, minlength=len(names))
-        touched.update(names[grown > EPSILON].tolist())
+    cost = -network.coverage_cost()
+    names, place = np.unique(network.textbooks, return_inverse=True)
+    gains = np.bincount(place, weights=cost * (network.values - standing), minlength=len(names))
+    gain_of = {
+        name: gain for name, gain in zip(names.tolist(), gains.tolist(), strict=True) if gain > EPSILON
+    }
+    lacking = sum(gain for name, gain in gain_of.items() if name not in touched)
+    lacking -= problem.controls.give_up * float(cost @ network.values)
+    # Of what may be given up, those textbooks are covered better that bring the most, until it is enough.
+    for name in sorted(gain_of.keys() - touched, key=lambda name: (-gain_of[name], name)):
+        if lacking <= EPSILON:
+            break
+        touched.add(name)
+        lacking -= gain_of[name]
     return touched
 
 
@@ -122,7 +136,9 @@ def _fewest_new_trips(
     costs = [moved, network.km_cost(), *burdens(network)]
     values = in_turn(programme, optimum.values, costs, effort.exact_nodes)
     found = trips.carrying(values)
-    network.close_all_but(found[trips.group] | ~new_line)
+    network.values = values[: len(network.values)]
+    # Where trips are limited, one that is open carries something.
+    network.close_all_but(found[trips.group] if network.trip_columns else found[trips.group] | ~new_line)
     return int((found & new).sum()), optimum.bound + float((trips.given & new).sum())
 
 
@@ -132,6 +148,8 @@ def _beside_standing(network: Network, standing: Floats) -> tuple[Network, Float
     """
     count = len(network.lines)
     free = network.programme.lower[:count] < network.programme.upper[:count]
+    # Copies beside locked ones could stay though they complete nothing: those are not counted.
+    free &= ~network.beside_locked()
     lines: NDArray[np.int64] = np.flatnonzero((standing[:count] > 0) & free)
     if not len(lines):
         return network, np.zeros(len(network.values))

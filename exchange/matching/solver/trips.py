@@ -9,12 +9,22 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from exchange.matching.solver.closing import Exchanges, Ways
 from exchange.matching.solver.network import Network, Pair
 from exchange.matching.solver.programme import EPSILON, SEED, Floats, Programme, run
 from exchange.matching.solver.watching import Rounds
 
 #: So many trips are searched all at once without thought.
 SMALL = 60
+#: A trip is worth any number of roads.
+ROADS = 1e6
+#: Flows of slope scaling, and after how many of the last of them trips are closed.
+SCALINGS = 4
+CLOSINGS = 2
+#: Rounds of search at the start where coverage may be given up.
+TIED_ROUNDS = 4
+#: How fast the weights of the bound follow the flows.
+STEP = 3.0
 #: Of so many possible lines at most, equal trips are told apart by everything that plans are told apart by.
 TOLD_APART = 600
 
@@ -23,24 +33,52 @@ TOLD_APART = 600
 class Effort:
     """How hard to look for fewer trips, in counts that do not depend on the clock.
 
-    With at most ``exact_lines`` possible lines one branch and cut over all trips runs, of at most
-    ``exact_nodes``. What it has not proven goes on to neighbourhood search, which frees about ``freed``
-    trips at a time and branches ``round_nodes`` nodes over them; it ends after ``rounds`` rounds, or
-    ``patience`` rounds in a row that closed no trip.
+    All begin alike: a bound in ``bound_rounds``, slope scaling, trips closed, ``swaps`` opened for others.
+    With at most ``exact_lines`` possible lines one branch and cut over all trips follows, of at most
+    ``exact_nodes``. What it has not proven goes on in ``rounds``, or until ``patience`` rounds in a row saved
+    nothing. A round opens ``swaps`` trips; if that saves none, it frees about ``freed`` trips and branches
+    ``round_nodes`` nodes over them. With at most ``proven_lines`` lines the branch and cut comes at the end.
     """
 
+    bound_rounds: int
+    swaps: int
     exact_lines: int
     exact_nodes: int
+    proven_lines: int
     freed: int
     round_nodes: int
     rounds: int
     patience: int
 
 
-#: About two seconds for a district of 15 schools, while somebody waits.
-QUICK = Effort(exact_lines=600, exact_nodes=10, freed=250, round_nodes=20, rounds=20, patience=10)
-#: Some ten seconds for 25 schools; districts of 15 are mostly proven.
-NORMAL = Effort(exact_lines=2000, exact_nodes=100, freed=250, round_nodes=20, rounds=80, patience=30)
+#: Half a second for a district of 25 schools, while somebody waits.
+QUICK = Effort(
+    bound_rounds=1,
+    swaps=300,
+    exact_lines=400,
+    exact_nodes=10,
+    proven_lines=0,
+    freed=250,
+    round_nodes=20,
+    rounds=0,
+    patience=0,
+)
+#: Some ten seconds for 25 schools, often with a proof.
+NORMAL = Effort(
+    bound_rounds=40,
+    swaps=600,
+    exact_lines=400,
+    exact_nodes=100,
+    proven_lines=5000,
+    freed=250,
+    round_nodes=20,
+    rounds=100,
+    patience=20,
+)
+#: As long as it takes: for a run that somebody stops or that has a time limit.
+THOROUGH = replace(
+    NORMAL, bound_rounds=60, exact_nodes=10_000, proven_lines=20_000, rounds=5000, patience=500
+)
 
 
 class Charges:
@@ -118,14 +156,18 @@ class Charges:
         return np.concatenate((self.network.values, self.open()[charged].astype(np.float64)))
 
     def search(
-        self, free: NDArray[np.bool_], opened: NDArray[np.bool_], nodes: int
+        self,
+        free: NDArray[np.bool_],
+        opened: NDArray[np.bool_],
+        nodes: int,
+        seconds: float | None = None,
     ) -> tuple[NDArray[np.bool_], float]:
         """Find fewer open groups, from the network's present values on.
 
         Returns the open groups and a proven lower bound for the number of those.
         """
         programme, charged = self.programme(free, opened)
-        optimum = run(programme, nodes=nodes, guess=self.guess(charged))
+        optimum = run(programme, nodes=nodes, guess=self.guess(charged), seconds=seconds)
         return self.carrying(optimum.values), optimum.bound + self.total(self.given)
 
     def shorten(self, free: NDArray[np.bool_], nodes: int, costs: Sequence[Floats]) -> None:
@@ -149,46 +191,142 @@ class Charges:
 def fewest_trips(network: Network, effort: Effort, rounds: Rounds) -> tuple[NDArray[np.bool_], float]:
     """Return which lines the fewest trips found leave open, and a proven bound of what trips cost."""
     trips = Charges(network, network.pairs(), network.trip_price())
-    bound = trips.total(trips.given)
-    _slope_scaling(network, trips)
-    if trips.live.sum() <= effort.exact_lines:
-        everything = np.ones(trips.size, dtype=bool)
-        found, proven = trips.search(everything, everything, effort.exact_nodes)
-        bound = max(bound, float(np.ceil(proven - EPSILON)))
-        network.minimise(network.km_cost(), found[trips.group])
-    _neighbourhoods(network, trips, effort, rounds, bound)
-    _shortest(network, trips, effort)
-    return trips.open()[trips.group], bound
+    search = _Search(network, trips, effort, rounds)
+    search.construct()
+    lines = trips.live.sum()
+    if lines <= effort.exact_lines:
+        search.prove()
+    search.improve()
+    if effort.exact_lines < lines <= effort.proven_lines and not rounds.stopped:
+        search.prove()
+    search.shorten()
+    return trips.open()[trips.group], search.bound
 
 
-def _slope_scaling(network: Network, trips: Charges, rounds: int = 12) -> None:
-    """Leave a flow on few trips: price each copy at its share of the trip, as the last flow filled it."""
-    lines = len(trips.group)
-    room = np.bincount(trips.group, weights=network.programme.upper[:lines], minlength=trips.size)
-    price = trips.price / np.maximum(room, 1.0)
-    best, fewest = network.values, trips.total(trips.open())
-    for _ in range(rounds):
-        network.minimise(network.line_cost(price[trips.group]))
-        flow = np.bincount(trips.group, weights=network.values[:lines], minlength=trips.size)
-        price = np.where(flow > 0, trips.price / np.maximum(flow, 1.0), price)
-        if trips.total(trips.open()) < fewest:
-            best, fewest = network.values, trips.total(trips.open())
-    network.values = best
+class _Search:
+    """The search for the fewest trips; the network's values are the best found so far."""
 
+    def __init__(self, network: Network, trips: Charges, effort: Effort, rounds: Rounds) -> None:
+        self.network = network
+        self.trips = trips
+        self.effort = effort
+        self.rounds = rounds
+        self.bound = trips.total(trips.given)
+        self._dice = random.Random(SEED)
+        # Caps and parcels tie trips together: none can be opened or closed by itself.
+        self._exchanges: Exchanges | None = None
+        if not network.trip_columns:
+            self._exchanges = Exchanges(Ways(network, trips.group, trips.names))
 
-def _neighbourhoods(network: Network, trips: Charges, effort: Effort, rounds: Rounds, bound: float) -> None:
-    """Close trips by freeing those of a few holders at a time, until the ``bound`` is reached."""
-    dice = random.Random(SEED)
-    km = network.km_cost()
-    idle = 0
-    while idle < effort.patience and rounds.go_on(trips.total(trips.open()), bound):
-        opened = trips.open()
-        free = _some_holders(trips, dice, effort)
-        found, _bound = trips.search(free, opened, effort.round_nodes)
-        idle = 0 if trips.total(found) < trips.total(opened) else idle + 1
+    def _cost(self) -> float:
+        return self.trips.total(self.trips.open())
+
+    def construct(self) -> None:
+        """Leave a flow on few trips.
+
+        Slope scaling prices each copy at its share of the trip, as the last flow filled it; the trips that
+        can then be closed are, and that gives new prices.
+        """
+        network, trips = self.network, self.trips
+        best, fewest = network.values, self._cost()
+        price = self._prove_by_prices()
+        for number in range(SCALINGS):
+            if number:
+                network.minimise(network.line_cost(price[trips.group]))
+            if number >= SCALINGS - CLOSINGS:
+                self._exchange(0)
+            if self._cost() < fewest:
+                best, fewest = network.values, self._cost()
+            flow = self._loads(network.values)
+            price = np.where(flow > 0, trips.price / np.maximum(flow, 1.0), price)
+        network.values = best
+        self._exchange(self.effort.swaps)
+        # Trips closed one by one never change what is covered: what may be given up takes a search.
+        for _ in range(TIED_ROUNDS if network.problem.controls.give_up else 0):
+            self._free_some()
+            self._exchange(self.effort.swaps)
+
+    def _loads(self, copies: Floats) -> Floats:
+        """Return what the lines of each trip add up to."""
+        trips = self.trips
+        lines = len(trips.group)
+        return np.bincount(trips.group, weights=copies[:lines], minlength=trips.size).astype(np.float64)
+
+    def _prove_by_prices(self) -> Floats:
+        """Raise the bound by flows of least cost; return the price of a copy on each trip to begin with.
+
+        ``x <= u y`` is relaxed: each line pays ``w / u`` a copy, the weights ``w`` of a trip's lines adding
+        up to its charge. Whatever the weights, no plan's trips cost less than that flow. The weights follow
+        the flow, from lines that are not used to those that are (exponentiated subgradient).
+        """
+        network, trips = self.network, self.trips
+        upper = np.maximum(network.programme.upper[: len(trips.group)], 1.0)
+        charge = np.where(trips.given, 0.0, trips.price)[trips.group]
+        weight = network.programme.upper[: len(trips.group)].copy()
+        room = self._loads(weight)
+        for number in range(max(1, self.effort.bound_rounds)):
+            total = self._loads(weight)[trips.group]
+            weight /= np.where(total > 0, total, 1.0)
+            network.minimise(network.line_cost(charge * weight / upper))
+            # Short of rounding: what trips cost is a whole number.
+            proven = np.ceil(network.bound + trips.total(trips.given) - 1e-4)
+            self.bound = max(self.bound, float(proven))
+            weight *= np.exp(STEP / (1 + number) ** 0.5 * network.values[: len(trips.group)] / upper)
+        return trips.price / np.maximum(room, 1.0)
+
+    def _exchange(self, swaps: int, price: Floats | None = None) -> None:
+        """Close the trips that can be; then open others, drawn by lot, for those that can be closed then."""
+        trips, network, exchanges = self.trips, self.network, self._exchanges
+        if exchanges is None:
+            return
+        exchanges.begin(network.values, trips.given, trips.price if price is None else price)
+        exchanges.close_all()
+        closed = np.flatnonzero(trips.choice).tolist()
+        for new in self._dice.choices(closed, k=swaps) if closed else ():
+            if not exchanges.runs[new]:
+                exchanges.swap(new)
+        network.values = exchanges.values()
+
+    def improve(self) -> None:
+        """Go on in rounds: trips opened for others; where that saves none, those of a few holders freed."""
+        idle = 0
+        while self.rounds.go_on(self._cost(), self.bound) and idle < self.effort.patience:
+            before = self._cost()
+            self._exchange(self.effort.swaps)
+            if self._cost() == before:
+                self._free_some()
+            idle = 0 if self._cost() < before else idle + 1
+
+    def _free_some(self) -> None:
+        """Search anew for the trips of a few holders, the others open or closed as they are."""
+        trips, opened = self.trips, self.trips.open()
+        free = _some_holders(trips, self._dice, self.effort)
+        found, _bound = trips.search(free, opened, self.effort.round_nodes)
         # As many but other trips are taken too: they lead out of dead ends.
         if trips.total(found) <= trips.total(opened):
-            network.minimise(km, found[trips.group])
+            self.network.minimise(self.network.km_cost(), found[trips.group])
+
+    def prove(self) -> None:
+        """Search all trips at once."""
+        trips, network = self.trips, self.network
+        everything = np.ones(trips.size, dtype=bool)
+        found, proven = trips.search(everything, everything, self.effort.exact_nodes, self.rounds.left())
+        self.bound = max(self.bound, float(np.ceil(proven - EPSILON)))
+        network.minimise(network.km_cost(), found[trips.group])
+
+    def shorten(self) -> None:
+        """Exchange trips for nearer ones, no more than there are.
+
+        Of small problems equal trips go by all that equal plans are told apart by.
+        """
+        trips = self.trips
+        if trips.live.sum() <= TOLD_APART:
+            everything = np.ones(trips.size, dtype=bool)
+            trips.shorten(everything, self.effort.exact_nodes, _preferences(self.network))
+        else:
+            road = np.zeros(trips.size)
+            road[trips.group] = self.network.roads()
+            self._exchange(self.effort.swaps // 3, trips.price * ROADS + road)
 
 
 def _some_holders(trips: Charges, dice: random.Random, effort: Effort) -> NDArray[np.bool_]:
@@ -203,21 +341,6 @@ def _some_holders(trips: Charges, dice: random.Random, effort: Effort) -> NDArra
         if (free & trips.choice).sum() >= most:
             break
     return free
-
-
-def _shortest(network: Network, trips: Charges, effort: Effort) -> None:
-    """Exchange trips for nearer ones, no more than there are: all at once, or those of a few holders.
-
-    Equal trips go by what givers bear; in small problems by all that equal plans are told apart by.
-    """
-    lines = trips.live.sum()
-    if lines <= effort.exact_lines:
-        costs = _preferences(network) if lines <= TOLD_APART else burdens(network)
-        trips.shorten(np.ones(trips.size, dtype=bool), effort.exact_nodes, costs)
-        return
-    dice = random.Random(SEED)
-    for _ in range(effort.patience // 3):
-        trips.shorten(_some_holders(trips, dice, effort), effort.round_nodes, burdens(network))
 
 
 def break_ties(network: Network, effort: Effort) -> None:

@@ -36,16 +36,22 @@ class Rounds:
         self._started = started
         self._watch = watch
         self._time_limit = time_limit
-        self._stopped = False
+        self.stopped = False
+
+    def left(self) -> float | None:
+        """Return the seconds that are left; None: as many as it takes."""
+        if self._time_limit is None:
+            return None
+        return max(0.0, self._started + self._time_limit - time.perf_counter())
 
     def go_on(self, trips: float, bound: float) -> bool:
         """Tell where the search stands, and whether there is to be another round."""
-        seconds = time.perf_counter() - self._started
-        if self._watch is not None and not self._watch(Standing(trips, bound, self.done, self.most, seconds)):
-            self._stopped = True
-        if self._time_limit is not None and seconds >= self._time_limit:
-            self._stopped = True
-        if self._stopped or trips <= bound or self.done >= self.most:
+        if not self.stopped:
+            seconds = time.perf_counter() - self._started
+            standing = Standing(trips, bound, self.done, self.most, seconds)
+            told_to_stop = self._watch is not None and not self._watch(standing)
+            self.stopped = told_to_stop or self.left() == 0.0
+        if self.stopped or trips <= bound or self.done >= self.most:
             return False
         self.done += 1
         return True

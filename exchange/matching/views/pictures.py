@@ -64,25 +64,28 @@ def beside(columns: Sequence[Column]) -> list[Row]:
 
 def baselines(plan: Plan) -> list[Row]:
     """Return the plan's figures beside those of the ways a person would share the books out."""
-    return beside(
-        [Column(plan.figures[name], plan.figures["asked"]) for name in ways(plan)],
-    )
+    stored = _stored(plan)
+    return beside([Column(stored[name], plan.figures["asked"]) for name in ways(plan)])
 
 
 def ways(plan: Plan) -> dict[str, str]:
-    """Return the names of the figures kept with a plan, each with the title of its column."""
+    """Return the ways to share out whose figures are kept with a plan, each with the title of its column."""
     titles = {
         "plan": _("По плану"),
-        "baseline": _("К ближайшему"),
-        "flow": _("Дешевле по километрам"),
+        "nearest": _("К ближайшему"),
+        "flow": _("Короче путь книг"),
     }
-    return {name: title for name, title in titles.items() if plan.figures.get(name)}
+    stored = _stored(plan)
+    return {name: title for name, title in titles.items() if name in stored}
+
+
+def _stored(plan: Plan) -> Mapping[str, Mapping[str, Any]]:
+    return {"plan": plan.figures["plan"], **plan.figures.get("baselines", {})}
 
 
 def proof(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return what is proven of a plan: pairs of a name and a sentence."""
     weight, best = figures["weight"], figures["best_weight"]
-    trips, bound = figures["plan"]["trips"], ceil(figures["trips_bound"] - 1e-6)
     return [
         (
             _("Охват"),
@@ -95,18 +98,68 @@ def proof(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
                 gap=format_gap(best - weight, best),
             ),
         ),
-        (
-            _("Поездки"),
-            _("Меньше поездок при этом охвате не бывает: доказано.")
-            if figures["optimal"]["trips"]
-            else _(
-                "Лучшее из найденного: %(trips)s. Доказано, что меньше %(bound)s не бывает; разрыв %(gap)s.",
-                trips=format_number(trips),
-                bound=format_number(bound),
-                gap=format_gap(trips - bound, trips),
-            ),
-        ),
+        (_("Поездки"), _proof_of_road(figures) if by_road(figures) else _proof_of_trips(figures)),
     ]
+
+
+def by_road(figures: Mapping[str, Any]) -> bool:
+    """Whether trips were counted by the kilometre, so that their length is what is proven."""
+    return "trip_km" in figures["optimal"]
+
+
+def all_proven(figures: Mapping[str, Any]) -> bool:
+    """Whether nothing is left to look for: no plan with this coverage needs fewer trips, or less road."""
+    return bool(figures["optimal"]["trip_km" if by_road(figures) else "trips"])
+
+
+def _proof_of_trips(figures: Mapping[str, Any]) -> str:
+    trips, bound = figures["plan"]["trips"], ceil(figures["trips_bound"] - 1e-6)
+    if all_proven(figures):
+        return str(_("Меньше поездок при этом охвате не бывает: доказано."))
+    return str(
+        _(
+            "Лучшее из найденного: %(trips)s. Доказано, что меньше %(bound)s не бывает; разрыв %(gap)s.",
+            trips=format_number(trips),
+            bound=format_number(bound),
+            gap=format_gap(trips - bound, trips),
+        )
+    )
+
+
+def _proof_of_road(figures: Mapping[str, Any]) -> str:
+    (road,) = (one for one in figures["passes"] if one["name"] == "trip_km")
+    if all_proven(figures):
+        return str(_("Короче дороги при этом охвате не бывает: доказано."))
+    return str(
+        _(
+            "Лучшее из найденного: %(km)s км. Доказано, что короче %(bound)s км не бывает; разрыв %(gap)s.",
+            km=format_number(road["value"]),
+            bound=format_number(road["bound"]),
+            gap=format_gap(road["value"] - road["bound"], road["value"]),
+        )
+    )
+
+
+def checkable(certificate: Mapping[str, Any]) -> list[str]:
+    """Return what anybody can work out again from the prices of a certificate, and what is only claimed."""
+    bounds = {proof["goal"]: proof["bound"] for proof in certificate.get("proofs", ())}
+    if "coverage" not in bounds:
+        return []
+    said = [_("охват с учётом веса не больше %(bound)s", bound=format_number(bounds["coverage"]))]
+    trips, claimed = bounds.get("trips"), certificate.get("claimed_trips")
+    if trips is not None and certificate["by_road"]:
+        said.append(_("дорога не короче %(bound)s км", bound=format_number(trips / 10, 1)))
+    elif trips is not None:
+        said.append(_("поездок не меньше %(bound)s", bound=format_number(trips)))
+    sentences = [_("По файлу каждый может пересчитать: %(bounds)s.", bounds=", ".join(said))]
+    if trips is not None and claimed is not None and not certificate["by_road"] and ceil(claimed) > trips:
+        sentences.append(
+            _(
+                "Что поездок не меньше %(bound)s, показал перебор: это проверяют, только подобрав заново.",
+                bound=format_number(ceil(claimed - 1e-6)),
+            )
+        )
+    return sentences
 
 
 def format_gap(difference: float, whole: float) -> str:

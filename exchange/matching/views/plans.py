@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from flask import Response, request, url_for
+from flask import Response, jsonify, request, url_for
 from flask_babel import gettext as _
 from flask_babel import ngettext
 
@@ -33,6 +33,7 @@ from exchange.schools.views import clock
 from exchange.transfers.models import Transfer
 from exchange.transfers.rules import KIND_NAMES, STATE_NAMES, STATE_TONES
 from exchange.web.export import export
+from exchange.web.formats import format_number
 from exchange.web.forms import asked_number, seen_version
 from exchange.web.pages import done, page, text_of, wants_fragment
 from exchange.web.unit import outside_unit
@@ -172,6 +173,14 @@ def show(plan_id: int) -> Response:
     if shortages:
         return _show_uncovered(plan)
     return page("matching/show.html", "plan", **_context(plan))
+
+
+@bp.get("/plans/<int:plan_id>/proof")
+def proof(plan_id: int) -> Response:
+    """Return the proof of a plan as a file for ``benchmarks/check_plan.py``."""
+    answer = jsonify(services.proof_of(plan_id, by=access.current()))
+    answer.headers["Content-Disposition"] = f"attachment; filename=proof-{plan_id}.json"
+    return answer
 
 
 @bp.post("/plans/lines/<int:line_id>/<any(lock,free,remove,restore):mark>")
@@ -340,6 +349,8 @@ def _context(plan: Plan) -> dict[str, Any]:
         "state_tones": STATE_TONES,
         "charts": pictures.charts(figures),
         "proof": pictures.proof(figures),
+        "all_proven": pictures.all_proven(figures),
+        "checkable": pictures.checkable(plan.certificate),
         "ways": list(pictures.ways(plan).values()),
         "baselines": pictures.baselines(plan),
         "frontier": pictures.frontier(figures),
@@ -348,7 +359,14 @@ def _context(plan: Plan) -> dict[str, Any]:
         "conditions": conditions(from_json(plan.controls)),
         "form": controls_form(from_json(plan.controls)),
         "wishes": services.wishes(by=access.current()),
+        "draft_id": None if plan.is_draft else _draft_id(plan),
     }
+
+
+def _draft_id(plan: Plan) -> int | None:
+    """Return the draft of the plan's district: what is done next is done there."""
+    draft = services.draft_of(plan.district_id)
+    return None if draft is None else draft.id
 
 
 def _bottlenecks(plan: Plan) -> list[dict[str, Any]]:
@@ -371,7 +389,18 @@ def _bottlenecks(plan: Plan) -> list[dict[str, Any]]:
             ).where(Textbook.id.in_({item["textbook"] for item in named}))
         )
     }
-    return [{**item, "book": books[item["textbook"]]} for item in named]
+    return [{**item, "book": books[item["textbook"]], "why": _why_short(item)} for item in named]
+
+
+def _why_short(item: Mapping[str, int]) -> str:
+    lacking = item["needed"] - item["offered"]
+    if not item["offered"]:
+        return str(_("никто не отдаёт"))
+    if lacking > 0:
+        return str(_("отдают на %(count)s меньше, чем нужно", count=format_number(lacking)))
+    return str(
+        _("отдают достаточно, но не каждому подходит: далеко, не тот срок или не хватает других частей")
+    )
 
 
 def _uncovered(plan: Plan, *, limit: int | None = None, offset: int = 0) -> list[dict[str, Any]]:
@@ -453,7 +482,7 @@ def _export_uncovered(plan: Plan, format_: str) -> Response:
     rows = [
         (
             item["book"].school,
-            f"{item['book'].authors}. {item['book'].title}",
+            named(item["book"]),
             grades(item["book"]),
             item["book"].publisher,
             item["missing"],
@@ -484,7 +513,7 @@ def _export(plan: Plan, format_: str) -> Response:
             line.giver,
             line.taker,
             line.km,
-            f"{line.authors}. {line.title}",
+            named(line),
             grades(line),
             line.part if line.parts > 1 else None,
             line.year,
@@ -496,6 +525,11 @@ def _export(plan: Plan, format_: str) -> Response:
         if not line.removed
     ]
     return export(format_, _("План-график перераспределения %(number)s", number=plan.id), columns, rows)
+
+
+def named(book: Any) -> str:
+    """Return authors and title as on papers: «Мерзляк А.Г. и др. Алгебра»."""
+    return f"{book.authors.rstrip('.')}. {book.title}" if book.authors else book.title
 
 
 def grades(book: Any) -> str:
