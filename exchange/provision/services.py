@@ -99,6 +99,17 @@ def provision(
     return _report(facts, holdings, verdicts, schools, by)
 
 
+def holdings(
+    *, schools: Collection[Holder], school_year: SchoolYear, on: date
+) -> Mapping[tuple[int, int], Holding]:
+    """Return the same by (school, textbook), not yet divided among class groups, with postings.
+
+    For the portal's own reckoning: nothing is left out, whoever asks.
+    """
+    facts = _facts(schools, [school_year], postings_too=True)
+    return _holdings(facts, school_year, catalog.verdicts(facts.books, on, school_year))
+
+
 def _report(
     facts: _Facts,
     holdings: Mapping[tuple[int, int], Holding],

@@ -108,7 +108,9 @@ def gather(
             verdict = verdicts[row.textbook_id]
             kind = Kind.LOAN if verdict.legality is Legality.LAST_YEAR else Kind.PERMANENT
             beside.append(_supply(row.id, row, copies, kind, verdict, limit, is_fund=False))
-    may_go, kept_by_schools = rules.keep_back(on_offer, beside, _spares(holdings, controls.buffer), numbers)
+    stands = {(supply.holder, supply.textbook) for supply in (*on_offer, *beside)}
+    spares = _spares(holdings, stands, controls.buffer)
+    may_go, kept_by_schools = rules.keep_back(on_offer, beside, spares, numbers)
     supplies = list(may_go)
     for row, copies, held in _above_floors(fund, _floors(district.id)):
         verdict = verdicts[row.textbook_id]
@@ -329,31 +331,31 @@ def _unoffered(district_id: int, offers: Sequence[Any]) -> list[tuple[Any, int]]
     ]
 
 
-def _holdings(district_id: int, year: SchoolYear, today: date) -> dict[tuple[int, int], Holding]:
+def _holdings(district_id: int, year: SchoolYear, today: date) -> Mapping[tuple[int, int], Holding]:
     """Return what the schools have and who needs it, by school and textbook."""
     places = db.session.scalars(
         sa.select(Holder).where(Holder.district_id == district_id, Holder.kind == HolderKind.SCHOOL)
     ).all()
-    report = provision.provision(schools=places, school_year=year, on=today, postings_too=True)
-    return {(each.school_id, each.textbook_id): each for each in report.holdings}
+    return provision.holdings(schools=places, school_year=year, on=today)
 
 
 def _spares(
-    holdings: Mapping[tuple[int, int], Holding], buffer: int | None
+    holdings: Mapping[tuple[int, int], Holding], places: Collection[tuple[int, int]], buffer: int | None
 ) -> dict[tuple[int, int, int], rules.Spare]:
-    """Return what schools can do without, where it is known who needs the book there.
+    """Return what schools can do without at these places, where it is known who needs the book there.
 
-    ``buffer`` in per cent of the pupils takes the place of what each school has set, and holds also where who
-    needs the book is only estimated.
+    ``places`` are (school, textbook). ``buffer`` in per cent of the pupils takes the place of what each school
+    has set, and holds also where who needs the book is only estimated.
     """
     spares = {}
-    for (school_id, textbook_id), holding in holdings.items():
-        if holding.attached is None or not holding.lasts:
+    for place in places:
+        holding = holdings.get(place)
+        if holding is None or holding.attached is None or not holding.lasts:
             continue
         asked = holding if buffer is None else replace(holding, keeping=Reserve(buffer_percent=buffer))
         without = spare(replace(holding, keeping=NOTHING_KEPT))
         for part, copies in spare(asked).items():
-            spares[school_id, textbook_id, part] = rules.Spare(
+            spares[*place, part] = rules.Spare(
                 copies, without[part], estimated=buffer is None and not holding.listed
             )
     return spares
