@@ -26,10 +26,8 @@ from exchange.matching.rules import (
     allowed,
     check,
     covered_by_layer,
-    fairness_of,
     figures_of,
     layers,
-    serveable,
     serves,
 )
 from exchange.matching.solver import NORMAL, Effort, nearest_donor_first, solve
@@ -245,110 +243,6 @@ def used_of(need: Need, covered, part: int) -> int:
     return sum(sets for sets, layer in zip(covered, layers(need), strict=True) if part in layer.parts)
 
 
-def best_by_hand(problem: Problem) -> dict[str, float]:
-    """Try every plan there is and return what each pass of the lexicographic method can reach at best.
-
-    Plans are told apart by what the passes see: weight, copies from the fund, copies passed over, sets by
-    school and copies by trip.
-    """
-    supplies = {supply.id: supply for supply in problem.supplies}
-    needs = {need.id: need for need in problem.needs}
-    controls = problem.controls
-    could = serveable(problem)
-    plans = {(0, 0, 0, (), ())}
-    for textbook in sorted({need.textbook for need in problem.needs}):
-        own = set()
-        for sent, sets in assignments(problem, textbook):
-            loads: Counter = Counter()
-            served: Counter = Counter()
-            for (supply_id, need_id), copies in sent.items():
-                loads[supplies[supply_id].holder, needs[need_id].taker] += copies
-            for need_id, covered in sets.items():
-                served[needs[need_id].taker] += covered
-            own.add(
-                (
-                    sum(needs[need_id].weight * covered for need_id, covered in sets.items()),
-                    sum(copies for (one, _), copies in sent.items() if supplies[one].is_fund),
-                    sum(
-                        copies
-                        for (one, need_id), copies in sent.items()
-                        if needs[need_id].preferred and supplies[one].holder not in needs[need_id].preferred
-                    ),
-                    tuple(sorted((+served).items())),
-                    tuple(sorted(loads.items())),
-                )
-            )
-        plans = {
-            (
-                a[0] + b[0],
-                a[1] + b[1],
-                a[2] + b[2],
-                tuple(sorted((Counter(dict(a[3])) + Counter(dict(b[3]))).items())),
-                tuple(sorted((Counter(dict(a[4])) + Counter(dict(b[4]))).items())),
-            )
-            for a in plans
-            for b in own
-        }
-    on_fixed = {(supplies[line.supply_id].holder, needs[line.need_id].taker) for line in problem.fixed}
-
-    def within(loads) -> bool:
-        givers = Counter(giver for (giver, _), _ in loads)
-        locked = Counter(giver for giver, _ in on_fixed)
-        return all(
-            givers[giver] <= max(cap, locked[giver]) for giver, cap in problem.most_trips.items()
-        ) and all(copies >= controls.smallest_parcel or pair in on_fixed for pair, copies in loads)
-
-    plans = {plan for plan in plans if within(plan[4])}
-    best: dict[str, float] = {"coverage": max(plan[0] for plan in plans)}
-    fairest = [plan for plan in plans if plan[0] == best["coverage"]]
-    limits = {0: best["coverage"] - int(best["coverage"] * controls.give_up + 1e-9)}
-    if controls.fund is FundUse.LAST:
-        limits[1] = best["fund"] = min(plan[1] for plan in fairest)
-        fairest = [plan for plan in fairest if plan[1] == best["fund"]]
-    if any(need.preferred for need in problem.needs):
-        limits[2] = best["preferred"] = min(plan[2] for plan in fairest)
-        fairest = [plan for plan in fairest if plan[2] == best["preferred"]]
-    schools = Counter()
-    for need in problem.needs:
-        schools[need.taker] += could[need.id]
-    schools = +schools
-
-    def shares(plan) -> list[float]:
-        served = dict(plan[3])
-        return sorted(served.get(school, 0) / most for school, most in schools.items())
-
-    best["fairness"] = max((shares(plan)[0] for plan in fairest), default=1.0) if schools else 1.0
-    best["leximin"] = max(shares(plan) for plan in fairest)
-    allowed_plans = [
-        plan
-        for plan in plans
-        if plan[0] >= limits[0] and all(plan[place] <= limits[place] for place in (1, 2) if place in limits)
-    ]
-    best["trips"] = min(cost_of(problem, plan[4]) for plan in allowed_plans)
-    return best
-
-
-def cost_of(problem: Problem, loads) -> float:
-    """Return what these trips cost, in trips or by road in hundreds of metres."""
-    if not problem.controls.by_road:
-        return len(loads)
-    longest = max(
-        (
-            road
-            for s, n in product(problem.supplies, problem.needs)
-            if serves(s, n)
-            and (
-                not allowed(s, n, problem)
-                or any((s.id, n.id) == (f.supply_id, f.need_id) for f in problem.fixed)
-            )
-            and (road := problem.road(s.holder, n.taker)) is not None
-        ),
-        default=0.0,
-    )
-    roads = (problem.road(*pair) for pair, _ in loads)
-    return sum(max(1, round(10 * (longest if road is None else road))) for road in roads)
-
-
 DRESSES = ("give_up", "fairness", "fund", "preferred", "mixing", "exact", "most_trips", "parcel", "by_road")
 
 
@@ -360,7 +254,7 @@ def dressed(problem: Problem, dice: random.Random, wishes: set[str]) -> Problem:
         if wish == "give_up":
             controls = replace(controls, give_up=dice.choice((0.1, 0.25, 0.5)))
         elif wish == "fairness":
-            controls = replace(controls, fairness=dice.choice((0.0, 0.0, 0.3)))
+            controls = replace(controls, fairness=dice.choice((0.0, 0.0, 0.1, 0.3)))
         elif wish == "fund":
             controls = replace(controls, fund=dice.choice(tuple(FundUse)))
         elif wish == "by_road":
@@ -388,47 +282,6 @@ def dressed(problem: Problem, dice: random.Random, wishes: set[str]) -> Problem:
 
 #: Every trip at once, however many nodes it takes.
 EXHAUSTIVE = replace(NORMAL, exact_lines=10_000, exact_nodes=100_000)
-
-
-def compare(problem: Problem, seed: object) -> None:
-    """Hold a plan against every plan there is."""
-    result = solve(problem, effort=EXHAUSTIVE)
-    assert check(problem, result) == (), seed
-    best = best_by_hand(problem)
-    passes = {one.name: one for one in result.passes}
-    give_up = problem.controls.give_up
-    if not give_up:
-        assert result.figures.weight == best["coverage"], seed
-        for name in ("fund", "preferred"):
-            assert (passes[name].value if name in passes else None) == best.get(name), (seed, name)
-    if not problem.most_trips and problem.controls.smallest_parcel == 1:
-        assert result.best_possible == best["coverage"], seed
-    if problem.controls.fairness is not None:
-        assert passes["fairness"].bound == pytest.approx(best["fairness"]), seed
-        if not give_up:
-            assert result.figures.worst_served >= best["fairness"] - problem.controls.fairness - 1e-9, seed
-        if problem.controls.fairness == 0 and not give_up:
-            shares = sorted(sets / could for sets, could in fairness_of(problem, result.trips).values())
-            assert shares[:1] == pytest.approx(best["leximin"][:1]), seed
-    else:
-        cost = passes["trip_km"].value * 10 if problem.controls.by_road else result.figures.trips
-        assert cost == pytest.approx(best["trips"]), seed
-
-
-@pytest.mark.parametrize("wish", DRESSES)
-def test_brute_force_finds_nothing_better_with_a_control_set(wish: str):
-    for seed in range(60):
-        dice = random.Random(seed)
-        problem = small_problem(dice, offers=4, requests=3, most=2 if seed % 3 else 3)
-        compare(dressed(problem, dice, {wish}), (wish, seed))
-
-
-def test_brute_force_finds_nothing_better_with_several_controls_set():
-    for seed in range(100):
-        dice = random.Random(seed)
-        problem = small_problem(dice, offers=4, requests=3, most=2 if seed % 3 else 3)
-        wishes = set(dice.sample(DRESSES, dice.choice((2, 3, 4, 9))))
-        compare(dressed(problem, dice, wishes), (wishes, seed))
 
 
 problems = st.builds(

@@ -377,10 +377,9 @@ def _broken_wishes(problem: Problem, result: Result, sent: Mapping[tuple[int, in
     reached = next((one for one in result.passes if one.name == "coverage"), None)
     if result.figures.weight > result.best_possible:
         wrong.append("more is covered than the best possible")
-    limited = problem.most_trips or problem.controls.smallest_parcel > 1
     if reached is not None and reached.value != result.figures.weight:
         wrong.append(f"the weight is {result.figures.weight}, the pass says {reached.value}")
-    if reached is not None and not limited:
+    if reached is not None and not problem.limits_trips:
         least_weight = (1.0 - problem.controls.give_up) * result.best_possible
         if result.figures.weight < least_weight - 1e-6:
             wrong.append(f"the weight is {result.figures.weight}, at least {least_weight:.1f} promised")

@@ -174,6 +174,11 @@ class Problem:
         there = self.km.get((giver, taker))
         return self.km.get((taker, giver)) if there is None else there
 
+    @property
+    def limits_trips(self) -> bool:
+        """Tell whether trips are capped or parcels may be too small: either may cost coverage."""
+        return bool(self.most_trips) or self.controls.smallest_parcel > 1
+
     def in_order(self) -> Problem:
         """Return the same problem in the one order that a plan may depend on: by identifiers."""
         return replace(

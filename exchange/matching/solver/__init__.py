@@ -94,7 +94,7 @@ def solve(
         return solve_region(problem, watch=watch, time_limit=time_limit, processes=processes)
     controls = problem.controls
     network = Network(problem)
-    best = start_within(network, effort) if network.trip_columns else None
+    best = start_within(network, effort) if problem.limits_trips else None
 
     coverage = network.minimise(network.coverage_cost())
     network.keep()

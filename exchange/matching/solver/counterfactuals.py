@@ -132,8 +132,7 @@ def _holder_of(problem: Problem, supply_id: int) -> int:
 
 def _is_limited(problem: Problem) -> bool:
     """Tell whether coverage is given up for trips."""
-    controls = problem.controls
-    return controls.give_up > 0 or controls.smallest_parcel > 1 or bool(problem.most_trips)
+    return problem.controls.give_up > 0 or problem.limits_trips
 
 
 def _is_hard(own: Problem) -> bool:

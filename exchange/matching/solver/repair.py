@@ -32,8 +32,7 @@ def repair(problem: Problem, *, effort: Effort = QUICK) -> Result:
     problem = problem.in_order()
     check_fixed(problem)
     network = Network(problem)
-    limited = bool(network.trip_columns)
-    limitless = start_within(network, effort) if limited else None
+    limitless = start_within(network, effort) if problem.limits_trips else None
     coverage = network.minimise(network.coverage_cost())
     standing = _standing(network)
     touched = _touched(network, standing)
