@@ -126,14 +126,14 @@ def test_the_next_plan_heeds_every_word(people: People, *, javascript: bool) -> 
     row.get_by_role("button", name="Убрать", exact=True).click()
     expect(row).to_contain_text("убрано")
     row = row_of(page, BAL1, "Кожановская", "История")
-    row.locator("summary").click()
-    row.get_by_label("Ровно столько").fill("2")
-    row.get_by_role("button", name="Закрепить количество").click()
+    further = open_up(page, row)
+    further.get_by_label("Ровно столько").fill("2")
+    further.get_by_role("button", name="Закрепить количество").click()
     told(page, "Количество закреплено.")
     expect(page.get_by_role("button", name="Опубликовать")).to_have_count(0)
     row = row_of(page, BAL1, CHP, PHYSICS)
-    row.locator("summary").click()
-    row.get_by_role("button", name="Не эту школу для этой заявки").click()
+    further = open_up(page, row)
+    further.get_by_role("button", name="Не эту школу для этой заявки").click()
     told(page, "Пожелание записано")
     look_at(page, javascript=javascript)
 
@@ -148,8 +148,8 @@ def test_the_next_plan_heeds_every_word(people: People, *, javascript: bool) -> 
     assert instead.copies == 4, "another giver fills the gap"
 
     row = row_of(page, instead.giver, CHP, PHYSICS)
-    row.locator("summary").click()
-    row.get_by_role("button", name="Эту школу – первой для этой заявки").click()
+    further = open_up(page, row)
+    further.get_by_role("button", name="Эту школу – первой для этой заявки").click()
     told(page, "Пожелание записано")
     unwished = page.locator(".wishes li").filter(has_text=f"{BAL1} – не для {CHP}")
     unwished.get_by_role("button", name="Снять").click()
@@ -329,6 +329,16 @@ def solve(page: Page, button: str) -> int:
         if again.is_visible():
             again.click()
     raise AssertionError("the plan is not ready after many attempts")
+
+
+def open_up(page: Page, row: Locator) -> Locator:
+    """Open a proposal: in its row, without JavaScript on a page of its own. Return where its reasons are."""
+    row.get_by_role("link", name="Числа и правки").click()
+    opened = page.locator("[id^=reasons-]").filter(
+        has=page.get_by_role("button", name="Закрепить количество")
+    )
+    expect(opened.last).to_be_visible()
+    return opened.last
 
 
 def publish(page: Page) -> None:

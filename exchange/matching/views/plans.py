@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,8 +49,8 @@ STOP_POLLING = 286
 LINES_ON_PAGE = 60
 SHORTAGES_ON_PAGE = 50
 PLANS_LISTED = 50
-BOTTLENECKS_SHOWN = 10
-SHORTAGES_BESIDE = 15
+BOTTLENECKS_SHOWN = 6
+SHORTAGES_BESIDE = 8
 """So many needs that stay open are shown below the trips; all of them have a page of their own."""
 
 
@@ -200,7 +200,8 @@ def mark(line_id: int, mark: str) -> Response:
     if not wants_fragment():
         address = url_for("matching.show", plan_id=plan_id, page=request.args.get("page"))
         return done(f"{address}#line-{line_id}")
-    return page("matching/show.html", "plan", **_context(services.plan_of(plan_id, by=access.current())))
+    plan = services.plan_of(plan_id, by=access.current())
+    return page("matching/marked.html", "marked", **_head_and_trips(plan, line_id=line_id))
 
 
 @bp.post("/plans/<int:plan_id>/publish")
@@ -319,34 +320,12 @@ def _transfers(plan: Plan) -> Sequence[Any]:
 
 
 def _context(plan: Plan) -> dict[str, Any]:
-    lines = _lines(plan)
-    made = _transfers(plan) if plan.is_published else []
-    pages = pages_of(_trips(lines, made), LINES_ON_PAGE)
-    number = _page_number(len(pages))
-    trips = pages[number - 1]
-    uncovered = _uncovered(plan, limit=SHORTAGES_BESIDE)
-    shown = {line.textbook_id for trip in trips for line in trip.lines}
     figures = plan.figures
+    uncovered = _uncovered(plan, limit=SHORTAGES_BESIDE)
     return {
-        "plan": plan,
-        "is_draft": plan.is_draft,
-        "state": PLAN_STATE_NAMES[plan.state],
-        "trips": trips,
-        "any_left": any(not line.removed for line in lines),
-        "number": number,
-        "pages": len(pages),
-        "verdicts": catalog.verdicts(
-            shown | {item["book"].textbook_id for item in uncovered},
-            clock().today(access.current().district.timezone),
-        ),
-        "removed": any(line.removed for line in lines),
-        "locked": any(line.locked for line in lines),
+        **_head_and_trips(plan, besides={item["book"].textbook_id for item in uncovered}),
         "figures": figures,
         "uncovered": uncovered,
-        "transfers": len(made),
-        "kinds": KIND_NAMES,
-        "state_names": STATE_NAMES,
-        "state_tones": STATE_TONES,
         "charts": pictures.charts(figures),
         "proof": pictures.proof(figures),
         "all_proven": pictures.all_proven(figures),
@@ -356,10 +335,48 @@ def _context(plan: Plan) -> dict[str, Any]:
         "frontier": pictures.frontier(figures),
         "bottlenecks": _bottlenecks(plan),
         "repair": pictures.repair(figures),
-        "conditions": conditions(from_json(plan.controls)),
         "form": controls_form(from_json(plan.controls)),
         "wishes": services.wishes(by=access.current()),
+    }
+
+
+def _head_and_trips(
+    plan: Plan, *, line_id: int | None = None, besides: Collection[int] = frozenset()
+) -> dict[str, Any]:
+    """Return the head of a plan and one page of its trips, with ``line_id`` only the trip of that line.
+
+    ``besides`` are textbooks shown elsewhere on the page.
+    """
+    lines = _lines(plan)
+    made = _transfers(plan) if plan.is_published else []
+    trips = _trips(lines, made)
+    pages = pages_of(trips, LINES_ON_PAGE)
+    number = _page_number(len(pages))
+    if line_id is None:
+        shown = pages[number - 1]
+    else:
+        shown = [trip for trip in trips if any(line.id == line_id for line in trip.lines)]
+    textbooks = {line.textbook_id for trip in shown for line in trip.lines}
+    return {
+        "plan": plan,
+        "is_draft": plan.is_draft,
+        "marked": line_id is not None,
+        "state": PLAN_STATE_NAMES[plan.state],
         "draft_id": None if plan.is_draft else _draft_id(plan),
+        "conditions": conditions(from_json(plan.controls)),
+        "trips": shown,
+        "any_left": any(not line.removed for line in lines),
+        "removed": any(line.removed for line in lines),
+        "locked": any(line.locked for line in lines),
+        "number": number,
+        "pages": len(pages),
+        "transfers": len(made),
+        "verdicts": catalog.verdicts(
+            textbooks | set(besides), clock().today(access.current().district.timezone)
+        ),
+        "kinds": KIND_NAMES,
+        "state_names": STATE_NAMES,
+        "state_tones": STATE_TONES,
     }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import sqlalchemy as sa
-from flask import Response
+from flask import Response, request
 from flask_babel import gettext as _
 
 from exchange.catalog import services as catalog
@@ -20,12 +20,13 @@ from exchange.schools.models import Holder
 from exchange.schools.rules import Action
 from exchange.schools.views import clock
 from exchange.web.formats import format_number
+from exchange.web.forms import asked_number
 from exchange.web.pages import page
 
 
 @bp.get("/plans/<int:plan_id>/lines/<int:line_id>")
 def line(plan_id: int, line_id: int) -> Response:
-    """Open a proposal into its reasons, with numbers."""
+    """Open a proposal into its reasons, with numbers, and what else can be asked about it in a draft."""
     by = access.current()
     reasons = services.line_reasons(plan_id, line_id, by=by)
     opened = reasons.opened
@@ -46,6 +47,10 @@ def line(plan_id: int, line_id: int) -> Response:
         books=_books(textbooks),
         verdicts=_verdicts(textbooks),
         may_see_plan=access.allowed(by, Action.MATCH),
+        may_change=access.allowed(by, Action.MATCH)
+        and reasons.line.plan.is_draft
+        and not reasons.line.removed,
+        same_page=f"?page={number}" if (number := asked_number(request.args, "page")) else "",
         may_see_taker=access.allowed(by, Action.MATCH)
         or access.allowed(by, Action.SEE_TRANSFER, reasons.line.taker),
     )
