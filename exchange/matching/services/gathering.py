@@ -344,8 +344,8 @@ def _spares(
 ) -> dict[tuple[int, int, int], rules.Spare]:
     """Return what schools can do without at these places, where it is known who needs the book there.
 
-    ``places`` are (school, textbook). ``buffer`` in per cent of the pupils takes the place of what each school
-    has set, and holds also where who needs the book is only estimated.
+    ``places`` are (school, textbook). ``buffer`` in per cent of the pupils takes the place of what each
+    school has set, and holds also where who needs the book is only estimated.
     """
     spares = {}
     for place in places:
