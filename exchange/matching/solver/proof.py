@@ -221,9 +221,10 @@ class _Flow:
         settled = np.where(np.abs(first.values - near) > EPSILON, first.values, near)
         lower[held] = upper[held] = settled[held]
         tight = np.abs(first.duals) > EPSILON
-        row_lower = programme.row_lower.copy()
-        row_lower[tight] = programme.row_upper[tight]
-        return replace(programme, lower=lower, upper=upper, row_lower=row_lower)
+        row_lower, row_upper = programme.row_lower.copy(), programme.row_upper.copy()
+        # An offer may be at its end or, as every line of it may be, at nothing.
+        row_lower[tight] = row_upper[tight] = programme.activity(settled)[tight]
+        return replace(programme, lower=lower, upper=upper, row_lower=row_lower, row_upper=row_upper)
 
     def _trips(self, base: Programme) -> tuple[Floats, dict[Pair, float]]:
         """Return the dual values of the relaxation of the fewest trips, and the prices of its lines."""
