@@ -288,6 +288,9 @@ class Layer:
 
 def layers(need: Need) -> tuple[Layer, ...]:
     """Split a need into layers of sets, those that lack the most parts first."""
+    if len(need.parts) == 1:
+        part, copies = need.parts[0]
+        return (Layer(need.id, (part,), copies),) if copies > 0 else ()
     found = []
     below = 0
     for level in sorted({copies for _, copies in need.parts if copies > 0}):

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from exchange.matching.rules.plan import Figures, Result, Trip, received
 from exchange.matching.rules.problem import Need, Problem, Supply, allowed, covered_by_layer, layers
@@ -29,8 +29,7 @@ FORMAT = "textbook-exchange-proof/1"
 PROBLEM_FORMAT = "textbook-exchange-problem/1"
 
 
-@dataclass(frozen=True)
-class Way:
+class Way(NamedTuple):
     """A line that may be used: ``least`` copies are fixed on it, ``most`` is what it can take."""
 
     supply: Supply
@@ -159,38 +158,43 @@ def worth_of(
     if min(prices.per_set, prices.fund, *prices.links.values(), 0) < 0 or (fund is None and prices.fund):
         raise ValueError("a price that must not be below nothing is")
     copy_cost = prices.fund + SCALE * (goal is Goal.FUND)
-    by_supply: dict[int, list[Way]] = defaultdict(list)
+    gains: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    left = {supply.id: supply.copies for supply in problem.supplies}
     spare: Counter[tuple[int, int]] = Counter()
     trips: Counter[tuple[int, int]] = Counter()
     given = set()
-    for way in ways(problem) if open_ways is None else open_ways:
-        by_supply[way.supply.id].append(way)
-        spare[way.need.id, way.supply.part] += way.least
-        trips[way.trip] += way.most * prices.links.get((way.supply.id, way.need.id), 0)
-        if way.least:
-            given.add(way.trip)
-
     total = prices.per_set * weight - prices.fund * (fund or 0)
-    for supply in problem.supplies:
-        gains = []
-        left = supply.copies
-        for way in by_supply[supply.id]:
-            gain = prices.needs.get((way.need.id, supply.part), 0) - copy_cost * supply.is_fund
-            gain -= prices.links.get((supply.id, way.need.id), 0)
-            total -= gain * way.least
-            left -= way.least
-            gains.append((gain, way.most - way.least))
-        for gain, room in sorted(gains, reverse=True):
-            if gain <= 0 or not left:
+    for way in ways(problem) if open_ways is None else open_ways:
+        supply, need, least, most = way
+        arriving = need.id, supply.part
+        gain = prices.needs.get(arriving, 0)
+        if supply.is_fund:
+            gain -= copy_cost
+        if prices.links and (link := prices.links.get((supply.id, need.id))):
+            gain -= link
+            trips[way.trip] += most * link
+        if least:
+            given.add(way.trip)
+            spare[arriving] += least
+            left[supply.id] -= least
+            total -= gain * least
+        if gain > 0:
+            gains[supply.id].append((gain, most - least))
+    for supply_id, found in gains.items():
+        copies = left[supply_id]
+        for gain, room in sorted(found, reverse=True):
+            taken = min(room, copies)
+            total -= gain * taken
+            copies -= taken
+            if not copies:
                 break
-            total -= gain * min(room, left)
-            left -= min(room, left)
     for need in problem.needs:
         for layer in layers(need):
             paid = sum(prices.needs.get((need.id, part), 0) for part in layer.parts)
             total += layer.size * min(0, paid - prices.per_set * need.weight)
     total += sum(copies * min(0, prices.needs.get(key, 0)) for key, copies in spare.items())
-    for trip, carried in trips.items():
+    for trip in trips.keys() | given:
+        carried = trips[trip]
         cost = 0
         if goal is Goal.TRIPS:
             cost = SCALE * (road_units(problem, *trip) if problem.controls.by_road else 1)

@@ -47,7 +47,7 @@ from exchange.matching.solver.proof import certify
 from exchange.matching.solver.region import is_large, solve_region
 from exchange.matching.solver.repair import repair
 from exchange.matching.solver.trips import NORMAL, QUICK, THOROUGH, Effort, break_ties, fewest_trips
-from exchange.matching.solver.watching import Rounds, Standing, Watch
+from exchange.matching.solver.watching import Rounds, Standing, Watch, uncollected
 
 __all__ = [
     "NORMAL",
@@ -65,6 +65,7 @@ __all__ = [
 ]
 
 
+@uncollected()
 def solve(
     problem: Problem,
     *,

@@ -38,26 +38,35 @@ class Charged:
 def ascend(charged: Charged, target: float) -> tuple[Floats, Floats]:
     """Return dual values of the rows and prices of the lines; ``target`` is what some plan pays for trips."""
     programme, trip, charge = charged.programme, charged.trip, charged.charge
-    count, lines, rows = len(programme.cost), len(trip), len(programme.row_upper)
+    lines, rows = len(trip), len(programme.row_upper)
     lower, upper = programme.lower, programme.upper
-    room = (upper - lower)[:lines]
     made = np.zeros(len(charge), dtype=bool)
     made[trip[lower[:lines] > 0]] = True
-    capped = programme.row_lower < programme.row_upper
     line_charge = np.where(made, 0.0, charge)
+    capped = programme.row_lower < programme.row_upper
+
+    # What cannot move decides nothing: it only takes its share of the rows.
+    moves = upper > lower
+    moving = np.flatnonzero(moves)
+    cell = moves[programme.columns]
+    cell_rows, entries = programme.rows[cell], programme.entries[cell]
+    cell_columns = (np.cumsum(moves) - 1)[programme.columns[cell]]
+    room_of_rows = programme.row_upper - programme.activity(np.where(moves, 0.0, lower))
+    least, most = lower[moving], upper[moving]
+    own = int(moves[:lines].sum())
+    trip_of = trip[moving[:own]]
+    room = (most - least)[:own]
+    settled = float(charge[made].sum())
 
     def decide(duals: Floats) -> tuple[float, Floats]:
         """Return the bound that the prices prove, and the columns that decide it."""
-        worth = np.bincount(
-            programme.columns, weights=programme.entries * duals[programme.rows], minlength=count
-        )
-        values = np.where(worth > 0, upper, lower)
-        gains = np.maximum(worth[:lines], 0.0) * room
-        income = np.bincount(trip, weights=gains, minlength=len(charge))
-        shut = (income < line_charge)[trip]
-        values[:lines][shut] = lower[:lines][shut]
-        total = float((duals * programme.row_upper).sum() + charge[made].sum())
-        total -= float((worth[lines:] * values[lines:]).sum() + (worth[:lines] * lower[:lines]).sum())
+        worth = np.bincount(cell_columns, weights=entries * duals[cell_rows], minlength=len(moving))
+        values = np.where(worth > 0, most, least)
+        income = np.bincount(trip_of, weights=np.maximum(worth[:own], 0.0) * room, minlength=len(charge))
+        shut = (income < line_charge)[trip_of]
+        values[:own][shut] = least[:own][shut]
+        total = settled + float((duals * room_of_rows).sum())
+        total -= float((worth[own:] * values[own:]).sum() + (worth[:own] * least[:own]).sum())
         return total - float(np.maximum(income - line_charge, 0.0).sum()), values
 
     duals = np.zeros(rows)
@@ -74,10 +83,8 @@ def ascend(charged: Charged, target: float) -> tuple[Floats, Floats]:
                 step, idle, duals = step / 2, 0, best_duals
                 direction = np.zeros(rows)
                 bound, values = decide(duals)
-        moved = np.bincount(
-            programme.rows, weights=programme.entries * values[programme.columns], minlength=rows
-        )
-        direction = (programme.row_upper - moved) + MEMORY * direction
+        moved = np.bincount(cell_rows, weights=entries * values[cell_columns], minlength=rows)
+        direction = (room_of_rows - moved) + MEMORY * direction
         direction[capped & (duals >= 0) & (direction > 0)] = 0.0
         length = float((direction * direction).sum())
         if length == 0.0 or bound >= target - 1e-9:
@@ -85,15 +92,13 @@ def ascend(charged: Charged, target: float) -> tuple[Floats, Floats]:
         duals = duals + step * (target - bound) / length * direction
         duals[capped] = np.minimum(duals[capped], 0.0)
 
-    worth = np.bincount(
-        programme.columns, weights=programme.entries * best_duals[programme.rows], minlength=count
-    )
-    gains = np.maximum(worth[:lines], 0.0) * room
-    income = np.bincount(trip, weights=gains, minlength=len(charge))
+    worth = np.bincount(cell_columns, weights=entries * best_duals[cell_rows], minlength=len(moving))[:own]
+    income = np.bincount(trip_of, weights=np.maximum(worth, 0.0) * room, minlength=len(charge))
     share = np.minimum(1.0, line_charge / np.maximum(income, 1e-12))
-    prices = np.where(room > 0, np.maximum(worth[:lines], 0.0) * share[trip], 0.0)
+    prices = np.zeros(lines)
+    prices[moving[:own]] = np.maximum(worth, 0.0) * share[trip_of]
     # A trip that is made for a full line's sake is paid for by that line.
-    full = np.flatnonzero((room == 0) & (lower[:lines] > 0))
+    full = np.flatnonzero(~moves[:lines] & (lower[:lines] > 0))
     _, first = np.unique(trip[full], return_index=True)
     payer = full[first]
     prices[payer] = charge[trip[payer]] / lower[payer]

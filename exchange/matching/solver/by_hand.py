@@ -51,7 +51,9 @@ def nearest_donor_first(problem: Problem) -> tuple[Trip, ...]:
         givers = {
             part: [
                 supply
-                for supply in _nearest_first(problem, need, offers[need.textbook, part])
+                for supply in _nearest_first(
+                    problem, need, (one for one in offers[need.textbook, part] if left[one.id])
+                )
                 if (supply.id, need.id) not in exact
             ]
             for part, _ in need.parts

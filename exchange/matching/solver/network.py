@@ -393,6 +393,8 @@ class Network:
         return self._between(self.problem.balance)
 
     def _between(self, worth: Mapping[int, int]) -> Floats:
+        if not any(worth.values()):
+            return self._cost()
         # Counted from the least, so that no copy pays for going where it completes nothing.
         least = min((worth.get(supply.holder, 0) for supply, _ in self.lines), default=0)
         return self._cost(

@@ -38,6 +38,7 @@ from exchange.matching.rules import (
 )
 from exchange.matching.solver.ascent import Charged, ascend
 from exchange.matching.solver.programme import EPSILON, Floats, Optimum, Programme, run
+from exchange.matching.solver.watching import uncollected
 
 Pair = tuple[int, int]
 NeedPrices = Mapping[Pair, float]
@@ -50,6 +51,7 @@ MOST_LINES = 10_000
 HOLDS = (0, 1, 10, 100)
 
 
+@uncollected()
 def certify(problem: Problem, result: Result) -> Certificate:
     """Return prices that prove how good a plan is, and which textbooks hold the coverage down."""
     problem = problem.in_order()
@@ -214,11 +216,15 @@ class _Flow:
         programme, first = self.programme, self.first
         held = np.abs(first.reduced) > EPSILON
         lower, upper = programme.lower.copy(), programme.upper.copy()
-        lower[held] = upper[held] = np.rint(first.values[held])
+        # Sets of three parts may come out in fractions: those stay as they are, or nothing would fit.
+        near = np.rint(first.values)
+        settled = np.where(np.abs(first.values - near) > EPSILON, first.values, near)
+        lower[held] = upper[held] = settled[held]
         tight = np.abs(first.duals) > EPSILON
-        row_lower = programme.row_lower.copy()
-        row_lower[tight] = programme.row_upper[tight]
-        return replace(programme, lower=lower, upper=upper, row_lower=row_lower)
+        row_lower, row_upper = programme.row_lower.copy(), programme.row_upper.copy()
+        # An offer may be at its end or, as every line of it may be, at nothing.
+        row_lower[tight] = row_upper[tight] = programme.activity(settled)[tight]
+        return replace(programme, lower=lower, upper=upper, row_lower=row_lower, row_upper=row_upper)
 
     def _trips(self, base: Programme) -> tuple[Floats, dict[Pair, float]]:
         """Return the dual values of the relaxation of the fewest trips, and the prices of its lines."""

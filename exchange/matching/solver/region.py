@@ -21,13 +21,11 @@ the order of textbooks, so the plan does not depend on how many processes there 
 
 from __future__ import annotations
 
-import gc
 import multiprocessing
 import time
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -48,7 +46,7 @@ from exchange.matching.rules import (
 from exchange.matching.solver.by_hand import nearest_donor_first
 from exchange.matching.solver.network import Network
 from exchange.matching.solver.programme import SEED, Floats
-from exchange.matching.solver.watching import Rounds, Watch
+from exchange.matching.solver.watching import Rounds, Watch, uncollected
 
 Integers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -323,7 +321,7 @@ _mine: list[Share] = []
 
 
 def _take(problems: Sequence[Problem], places: dict[int, int]) -> list[Face]:
-    with _uncollected():
+    with uncollected():
         _mine[:] = [Share(problems, places)]
         return _mine[0].faces()
 
@@ -656,18 +654,6 @@ def _apart(problem: Problem) -> list[Problem]:
     ]
 
 
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Let the garbage collector rest: it would look through millions of records, none of them garbage."""
-    resting = not gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if not resting:
-            gc.enable()
-
-
 def solve_region(
     problem: Problem,
     *,
@@ -684,7 +670,7 @@ def solve_region(
     check_controls(problem)
     holders = sorted({supply.holder for supply in problem.supplies} | {need.taker for need in problem.needs})
     places = {holder: place for place, holder in enumerate(holders)}
-    with _uncollected(), Textbooks(_apart(problem), places, processes) as textbooks:
+    with Textbooks(_apart(problem), places, processes) as textbooks:
         baseline = figures_of(problem, nearest_donor_first(problem))
         search = Search(textbooks, places, problem)
         turns = Rounds(BOUND_ROUNDS + SCALING_ROUNDS + CLOSING_ROUNDS - 1, started, watch, time_limit)

@@ -19,8 +19,10 @@ from exchange.matching.solver.limits import start_within
 from exchange.matching.solver.network import Network
 from exchange.matching.solver.programme import EPSILON, Floats, run
 from exchange.matching.solver.trips import QUICK, Charges, Effort, break_ties, burdens, in_turn
+from exchange.matching.solver.watching import uncollected
 
 
+@uncollected()
 def repair(problem: Problem, *, effort: Effort = QUICK) -> Result:
     """Return the plan nearest to the problem's ``standing`` lines: best coverage, least of the fund where it
     gives last, fewest other trips.
