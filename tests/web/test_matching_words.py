@@ -150,6 +150,26 @@ def test_after_a_refusal_the_plan_says_who_goes_on(
     assert "«Починить» стоит нажать, когда появятся новые излишки или заявки." in text
 
 
+def test_figures_made_around_what_was_taken_out_are_not_called_old(
+    town: Town, world: World, sign_in: SignIn
+) -> None:
+    for title in ("Физика", "Химия"):
+        book = town.book(title)
+        town.surplus(book, 5)
+        town.need(book, 5)
+    plan = town.plan()
+    old = "Показатели ниже – до ваших правок."
+    client = sign_in(world.methodist)
+    town.mark(plan.lines[0], "remove")
+    assert old in client.get(f"/plans/{plan.id}").text
+    after = town.plan()
+    text = client.get(f"/plans/{after.id}").text
+    assert "убрано" in text
+    assert old not in text
+    town.mark(next(line for line in after.lines if line.removed), "restore")
+    assert old in client.get(f"/plans/{after.id}").text
+
+
 def test_the_worst_served_school_is_explained(town: Town, world: World, sign_in: SignIn) -> None:
     physics = town.book("Физика")
     town.surplus(physics, 5)

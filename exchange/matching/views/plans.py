@@ -248,6 +248,7 @@ def _lines(plan: Plan) -> Sequence[Any]:
             PlanLine.km,
             PlanLine.locked,
             PlanLine.exact,
+            PlanLine.supply_id,
             PlanLine.removed,
             PlanLine.reason,
             Edition.year,
@@ -370,6 +371,8 @@ def _head_and_trips(
         "trips": shown,
         "any_left": any(not line.removed for line in lines),
         "removed": removed,
+        # What an earlier plan had taken out is shown again without a supply: that is no change to this one.
+        "edited": any(line.removed is not (line.supply_id is None) for line in lines),
         "locked": locked,
         "number": number,
         "pages": len(pages),
