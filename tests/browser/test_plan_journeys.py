@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import time
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -21,6 +22,7 @@ from benchmarks import check_plan
 from exchange.catalog.models import Edition, Textbook
 from exchange.db import db
 from exchange.matching.models import Plan
+from exchange.matching.solver import watching
 from exchange.reserve import services as reserve
 from exchange.schools.models import Holder
 from exchange.transfers.models import Transfer, TransferLine
@@ -162,6 +164,44 @@ def test_the_next_plan_heeds_every_word(people: People, *, javascript: bool) -> 
     told(page, "Пожелание снято.")
     solve(page, "Подобрать заново с учётом правок")
     assert about(chart(page), BAL1, CHP, PHYSICS), "nothing is wished any more"
+
+
+@WITH_AND_WITHOUT
+def test_a_long_search_is_stopped_with_the_best_so_far(
+    people: People, monkeypatch: pytest.MonkeyPatch, *, javascript: bool
+) -> None:
+    go_on = watching.Rounds.go_on
+
+    def go_round_and_round(rounds: watching.Rounds, trips: float, bound: float) -> bool:
+        """Stay in the first round, as a hard district would for long, until somebody ends the search."""
+        more = go_on(rounds, trips, bound)
+        while not rounds.stopped:
+            time.sleep(0.05)
+            more = go_on(rounds, trips, bound)
+        return more
+
+    monkeypatch.setattr(watching.Rounds, "go_on", go_round_and_round)
+    page = people.open("metod", javascript=javascript)
+    page.goto("/plans")
+    page.get_by_role("button", name="Подобрать", exact=True).first.click()
+    standing = page.get_by_role("status").filter(has_text="Поездок в лучшем плане")
+    again = page.get_by_role("link", name="Проверить, готово ли")
+    for _attempt in range(150):
+        if standing.is_visible():
+            break
+        page.wait_for_timeout(200)
+        if not javascript:
+            again.click()
+    expect(standing).to_contain_text(re.compile(r"Поездок в лучшем плане: \d+"))
+    expect(standing).to_contain_text(re.compile(r"Доказано, что меньше \d+ не бывает"))
+    expect(standing).to_contain_text(re.compile(r"Осталось не больше \d+ с"))
+    told_trips = re.search(r"плане: (\d+)", standing.inner_text())
+    look_at(page, javascript=javascript)
+    plan = solve(page, "Остановить и взять лучшее")
+    assert told_trips
+    assert len(trips_of(chart(page))) == int(told_trips[1]), "it is the plan that the page told of"
+    expect(page.get_by_role("button", name="Опубликовать")).to_be_visible()
+    assert plan
 
 
 @WITH_AND_WITHOUT

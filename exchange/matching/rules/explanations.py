@@ -10,6 +10,7 @@ from enum import StrEnum
 from exchange.matching.rules.plan import Limit, Shortage, Trip, Uncovered, coverage_of
 from exchange.matching.rules.problem import (
     REFUSALS,
+    FundUse,
     Kept,
     KeptBack,
     Need,
@@ -143,6 +144,7 @@ class Why(StrEnum):
     LOCKED = "locked"
     ROAD_UNKNOWN = "road_unknown"
     FUND = "fund"
+    FUND_FREELY = "fund_freely"
     ONLY = "only"
     NEAREST = "nearest"
     SAME_TRIP = "same_trip"
@@ -154,6 +156,7 @@ WHY: Mapping[Why, str] = {
     Why.LOCKED: "Закреплено методистом: %(copies)s из %(asked)s экз.",
     Why.ROAD_UNKNOWN: "Подходящая книга, дорога не указана: %(copies)s из %(asked)s экз.",
     Why.FUND: "Резервный фонд, у школ таких книг не хватает: %(copies)s из %(asked)s экз., %(km)s км",
+    Why.FUND_FREELY: "Резервный фонд, он отдаёт наравне со школами: %(copies)s из %(asked)s экз., %(km)s км",
     Why.ONLY: "Единственная школа с подходящей книгой: %(copies)s из %(asked)s экз., %(km)s км",
     Why.NEAREST: "Ближайшая школа с подходящей книгой: %(copies)s из %(asked)s экз., %(km)s км",
     Why.SAME_TRIP: "Эта поездка нужна и для других книг: %(copies)s из %(asked)s экз., %(km)s км",
@@ -225,7 +228,8 @@ def why(problem: Problem, trips: Sequence[Trip]) -> dict[tuple[int, int], Why]:
             elif line.km is None:
                 answer = Why.ROAD_UNKNOWN
             elif any(s.is_fund and s.id == line.supply_id for s in offers[line.textbook, line.part]):
-                answer = Why.FUND
+                freely = problem.controls.fund is FundUse.FREELY
+                answer = Why.FUND_FREELY if freely else Why.FUND
             elif not rivals:
                 answer = Why.ONLY
             elif not nearer:

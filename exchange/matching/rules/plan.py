@@ -12,6 +12,7 @@ from exchange.matching.rules.problem import (
     Problem,
     Refusal,
     allowed,
+    completing,
     covered_by_layer,
     layers,
     locked_years,
@@ -320,9 +321,9 @@ def check(problem: Problem, result: Result) -> tuple[str, ...]:
     got = received(result.trips)
     for need_id, parts in got.items():
         need = needs[need_id]
-        sets = covered_by_layer(need, parts)
+        complete = completing(need, parts)
         for part, missing in need.parts:
-            used = sum(n for n, layer in zip(sets, layers(need), strict=True) if part in layer.parts)
+            used = complete[part]
             locked = sum(
                 copies
                 for (supply_id, other), copies in fixed.items()

@@ -316,6 +316,12 @@ def covered_by_layer(need: Need, received: Mapping[int, int]) -> tuple[int, ...]
     return tuple(sets)
 
 
+def completing(need: Need, received: Mapping[int, int]) -> dict[int, int]:
+    """Return how many of the ``received`` copies of each of the need's parts complete a set."""
+    complete = list(zip(covered_by_layer(need, received), layers(need), strict=True))
+    return {part: sum(sets for sets, layer in complete if part in layer.parts) for part, _ in need.parts}
+
+
 def locked_years(problem: Problem) -> dict[int, frozenset[int]]:
     """Return the years of printing that fixed lines bring to needs without mixing: no other year may join."""
     years = {supply.id: supply.year for supply in problem.supplies}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from exchange.matching.services.changing import (
+    LonePart,
     discard,
     fix_copies,
+    lone_parts,
     mark_line,
     restore,
 )
@@ -80,6 +82,7 @@ __all__ = [
     "Gathered",
     "Group",
     "LineReasons",
+    "LonePart",
     "Origin",
     "Part",
     "PlanControls",
@@ -96,6 +99,7 @@ __all__ = [
     "last_published",
     "latest_published",
     "line_reasons",
+    "lone_parts",
     "mark_line",
     "order",
     "order_frontier",

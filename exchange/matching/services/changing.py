@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.orm import joinedload
 from sqlalchemy.orm.attributes import flag_modified
 
 from exchange import journal
+from exchange.catalog.models import Edition, Textbook
 from exchange.clock import Clock
 from exchange.db import db
 from exchange.errors import Invalid, NotFound, WrongMoment
 from exchange.ledger.models import Balance
+from exchange.matching import rules
 from exchange.matching.models import Plan, PlanLine, PlanState
 from exchange.matching.services.plans import draft_of, lock_plans, open_draft, plan_of
 from exchange.postings.models import Offer, RequestPart
 from exchange.schools import access
-from exchange.schools.models import User
+from exchange.schools.models import Holder, User
 from exchange.schools.rules import Action
 
 
@@ -176,6 +180,55 @@ def _check_most(line: PlanLine, copies: int, locked: Sequence[PlanLine]) -> None
     )
     if copies > given:
         raise Invalid("Отдать могут не больше %(most)s экз.", field="copies", most=max(0, given))
+
+
+@dataclass(frozen=True)
+class LonePart:
+    """Copies of one part that a draft brings a school without the other parts of its sets."""
+
+    taker: str
+    title: str
+    part: int
+    copies: int
+
+
+def lone_parts(plan: Plan) -> Sequence[LonePart]:
+    """Return what would travel in vain if the plan were published as it stands."""
+    rows = db.session.execute(
+        sa.select(
+            PlanLine.request_id,
+            Edition.part,
+            sa.func.sum(PlanLine.copies).label("copies"),
+            Holder.short_name.label("taker"),
+            Textbook.title,
+            Textbook.id.label("textbook_id"),
+        )
+        .join(Edition, Edition.id == PlanLine.edition_id)
+        .join(Textbook, Textbook.id == Edition.textbook_id)
+        .join(Holder, Holder.id == PlanLine.taker_id)
+        .where(PlanLine.plan_id == plan.id, PlanLine.removed.is_(False), Textbook.parts > 1)
+        .group_by(PlanLine.request_id, Edition.part, Holder.short_name, Textbook.title, Textbook.id)
+        .order_by(Holder.short_name, Textbook.title, PlanLine.request_id, Edition.part)
+    ).all()
+    wanted: defaultdict[int, dict[int, int]] = defaultdict(dict)
+    for request_id, part, copies in db.session.execute(
+        sa.select(RequestPart.request_id, RequestPart.part, RequestPart.copies - RequestPart.matched).where(
+            RequestPart.request_id.in_({row.request_id for row in rows})
+        )
+    ):
+        wanted[request_id][part] = copies
+    brought: defaultdict[int, dict[int, int]] = defaultdict(dict)
+    for row in rows:
+        brought[row.request_id][row.part] = row.copies
+    found = []
+    for row in rows:
+        parts = wanted[row.request_id]
+        need = rules.Need(row.request_id, 0, row.textbook_id, tuple(sorted(parts.items())))
+        got = brought[row.request_id]
+        lonely = got[row.part] - rules.completing(need, got).get(row.part, 0)
+        if lonely > 0 and any(copies and got.get(part, 0) < got[row.part] for part, copies in parts.items()):
+            found.append(LonePart(row.taker, row.title, row.part, lonely))
+    return found
 
 
 def restore(plan_id: int, *, by: User, clock: Clock) -> Plan:

@@ -567,6 +567,46 @@ def ruled_out(lines: Iterable[PlanLine], gathered: Gathered) -> dict[int, rules.
     return found
 
 
+@dataclass(frozen=True)
+class Released:
+    """A lock that a new plan could not keep, or for ``left`` copies only, and why (a msgid)."""
+
+    line: PlanLine
+    left: int
+    reason: str
+
+
+REQUEST_GONE = "заявка уже закрыта или отозвана"
+OFFER_GONE = "этих книг больше не отдают"
+FEWER_NOW = "столько уже не отдают или не просят"
+
+
+def released(lines: Iterable[PlanLine], gathered: Gathered) -> list[Released]:
+    """Return those of the locked ``lines`` that are not fixed as they were in what is ``gathered``."""
+    locked = [line for line in lines if line.locked]
+    places = _Places(gathered.problem, gathered.origins)
+    needs = {need.id for need in gathered.problem.needs}
+    fixed = {(line.supply_id, line.need_id): line.copies for line in gathered.problem.fixed}
+    against = ruled_out(locked, gathered)
+    found = []
+    for line in locked:
+        supply_id = places.supply_of(line)
+        left = 0 if supply_id is None else fixed.get((supply_id, line.request_id), 0)
+        if left >= line.copies:
+            continue
+        why = against.get(line.id)
+        if isinstance(why, rules.Refusal):
+            reason = rules.REFUSALS[why]
+        elif why is not None:
+            reason = rules.KEPT[why]
+        elif line.request_id not in needs:
+            reason = REQUEST_GONE
+        else:
+            reason = OFFER_GONE if supply_id is None else FEWER_NOW
+        found.append(Released(line, left, reason))
+    return found
+
+
 class _Places:
     """Where the lines of a stored plan are in a problem."""
 

@@ -16,7 +16,7 @@ from exchange.matching import rules
 from exchange.matching.models import Plan, PlanLine, PlanState
 from exchange.matching.services import snapshots
 from exchange.matching.services.controls import PlanControls, check, from_json, to_json
-from exchange.matching.services.gathering import Gathered, gather
+from exchange.matching.services.gathering import Gathered, Released, gather, released
 from exchange.matching.services.plans import (
     FRONTIER_KIND,
     RUN_KIND,
@@ -115,6 +115,7 @@ def perform(run: runs.Run, *, clock: Clock) -> dict[str, Any]:
         standing=base.lines if base else (),
         driven=base.living if base else (),
     )
+    unlocked = _as_stored(released(former.lines, gathered)) if former else []
     db.session.rollback()
     # The optimiser and its numbers are heavy: a server that never matches never loads them.
     from exchange.matching import solver
@@ -141,6 +142,8 @@ def perform(run: runs.Run, *, clock: Clock) -> dict[str, Any]:
         "nearest": _described(problem, solver.nearest_donor_first(problem)),
         "flow": _described(problem, solver.minimum_cost_flow(problem)),
     }
+    if unlocked:
+        figures["released"] = unlocked
     if base is not None and fresh is not None:
         figures["repair"] = _stability(base, result, fresh)
     made = _Made(
@@ -206,6 +209,21 @@ class _Made:
     certificate: dict[str, Any]
     uncovered: list[dict[str, Any]]
     base_id: int | None
+
+
+def _as_stored(locks: Sequence[Released]) -> list[dict[str, Any]]:
+    """Return the locks that fell away as they are kept with the figures of the plan that lost them."""
+    return [
+        {
+            "giver": lock.line.giver.short_name,
+            "taker": lock.line.taker.short_name,
+            "title": lock.line.edition.textbook.title,
+            "copies": lock.line.copies,
+            "left": lock.left,
+            "reason": lock.reason,
+        }
+        for lock in locks
+    ]
 
 
 def _base(plan: Plan | None) -> _Base | None:

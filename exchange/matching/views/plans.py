@@ -31,7 +31,7 @@ from exchange.schools.models import Holder, User
 from exchange.schools.rules import Action, HolderKind
 from exchange.schools.views import clock
 from exchange.transfers.models import Transfer
-from exchange.transfers.rules import KIND_NAMES, STATE_NAMES, STATE_TONES
+from exchange.transfers.rules import FAILED, KIND_NAMES, STATE_NAMES, STATE_TONES
 from exchange.web.export import export
 from exchange.web.formats import format_number
 from exchange.web.forms import asked_number, seen_version
@@ -248,6 +248,7 @@ def _lines(plan: Plan) -> Sequence[Any]:
             PlanLine.km,
             PlanLine.locked,
             PlanLine.exact,
+            PlanLine.supply_id,
             PlanLine.removed,
             PlanLine.reason,
             Edition.year,
@@ -313,6 +314,7 @@ def _transfers(plan: Plan) -> Sequence[Any]:
             Transfer.kind,
             Transfer.state,
             Transfer.previous_id,
+            Transfer.state.in_(FAILED).label("failed"),
         )
         .where(Transfer.plan_id == plan.id)
         .order_by(Transfer.id)
@@ -336,6 +338,7 @@ def _context(plan: Plan) -> dict[str, Any]:
         "bottlenecks": _bottlenecks(plan),
         "repair": pictures.repair(figures),
         "form": controls_form(from_json(plan.controls)),
+        "fund": from_json(plan.controls).fund.value,
         "wishes": services.wishes(by=access.current()),
     }
 
@@ -356,6 +359,7 @@ def _head_and_trips(
         shown = pages[number - 1]
     else:
         shown = [trip for trip in trips if any(line.id == line_id for line in trip.lines)]
+    removed, locked = any(line.removed for line in lines), any(line.locked for line in lines)
     textbooks = {line.textbook_id for trip in shown for line in trip.lines}
     return {
         "plan": plan,
@@ -366,11 +370,17 @@ def _head_and_trips(
         "conditions": conditions(from_json(plan.controls)),
         "trips": shown,
         "any_left": any(not line.removed for line in lines),
-        "removed": any(line.removed for line in lines),
-        "locked": any(line.locked for line in lines),
+        "removed": removed,
+        # What an earlier plan had taken out is shown again without a supply: that is no change to this one.
+        "edited": any(line.removed is not (line.supply_id is None) for line in lines),
+        "locked": locked,
         "number": number,
         "pages": len(pages),
         "transfers": len(made),
+        "refused": sum(transfer.failed for transfer in made),
+        "asked_on": sum(transfer.previous_id is not None for transfer in made),
+        "released": [{**lock, "reason": _(lock["reason"])} for lock in plan.figures.get("released", ())],
+        "lone_parts": services.lone_parts(plan) if plan.is_draft and (removed or locked) else [],
         "verdicts": catalog.verdicts(
             textbooks | set(besides), clock().today(access.current().district.timezone)
         ),

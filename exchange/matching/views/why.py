@@ -13,13 +13,14 @@ from exchange.catalog import services as catalog
 from exchange.catalog.models import Textbook
 from exchange.db import db
 from exchange.matching import rules, services
+from exchange.matching.services.controls import from_json
 from exchange.matching.views.blueprint import bp
 from exchange.matching.views.changes import changes_in_words
 from exchange.schools import access
 from exchange.schools.models import Holder
 from exchange.schools.rules import Action
 from exchange.schools.views import clock
-from exchange.web.formats import format_number
+from exchange.web.formats import format_number, format_percent
 from exchange.web.forms import asked_number
 from exchange.web.pages import page
 
@@ -88,11 +89,29 @@ def school(plan_id: int, holder_id: int) -> Response:
             }
             for one in reviews
         ],
+        order=_order_of_rules(from_json(reasons.plan.controls)),
         names=_names(holders),
         books=_books(textbooks),
         verdicts=_verdicts(textbooks),
         may_see_plan=access.allowed(by, Action.MATCH),
     )
+
+
+def _order_of_rules(controls: services.PlanControls) -> list[str]:
+    """Return what a plan looks at, first things first: only what its controls asked for."""
+    told = [
+        (True, _("сначала закрыть как можно больше заявок с учётом веса")),
+        (
+            controls.give_up,
+            _("уступить ради поездок не больше %(share)s", share=format_percent(controls.give_up / 100)),
+        ),
+        (controls.fund is rules.FundUse.LAST, _("меньше брать из фонда")),
+        (controls.fairness is not None, _("не отставать никому больше, чем разрешил методист")),
+        (not controls.by_road, _("меньше поездок")),
+        (True, _("короче дорога")),
+        (True, _("раньше поданная заявка")),
+    ]
+    return [words for holds, words in told if holds]
 
 
 def _shortage(shortage: rules.Uncovered) -> str:
