@@ -73,6 +73,8 @@ class Request(Identified):
     loan_acceptable: Mapped[bool] = mapped_column(default=True)
     mixing: Mapped[bool] = mapped_column(default=True)
     """Whether copies of several years of printing will do; without that consent all are of one year."""
+    condition_from: Mapped[Condition] = mapped_column(enum_column(Condition), default=Condition.FAIR)
+    """The worst condition that will do."""
     expires_on: Mapped[date]
     note: Mapped[str] = mapped_column(sa.String(500), default="")
     state: Mapped[PostingState] = mapped_column(enum_column(PostingState), default=PostingState.OPEN)

@@ -320,6 +320,7 @@ def post_request(
     year_from: int | None = None,
     loan_acceptable: bool = True,
     mixing: bool = True,
+    condition_from: Condition = Condition.FAIR,
     expires_on: date,
     note: str = "",
     by: User,
@@ -355,6 +356,7 @@ def post_request(
         year_from=year_from,
         loan_acceptable=loan_acceptable,
         mixing=mixing,
+        condition_from=condition_from,
         expires_on=expires_on,
         note=note.strip(),
         state=PostingState.OPEN,
@@ -382,6 +384,7 @@ def change_request(
     year_from: int | None,
     loan_acceptable: bool,
     mixing: bool | None = None,
+    condition_from: Condition | None = None,
     expires_on: date,
     note: str,
     seen: int | None,
@@ -390,7 +393,7 @@ def change_request(
 ) -> Request:
     """Change an open request; of no part fewer copies than are already on their way.
 
-    ``mixing`` ``None``: as it was.
+    ``mixing`` and ``condition_from`` ``None``: as they were.
     """
     request = _locked_request(request_id, seen=seen, by=by)
     _require_open(request.state)
@@ -420,6 +423,8 @@ def change_request(
     request.loan_acceptable = loan_acceptable
     if mixing is not None:
         request.mixing = mixing
+    if condition_from is not None:
+        request.condition_from = condition_from
     request.expires_on = expires_on
     request.note = note.strip()
     _touch(request)

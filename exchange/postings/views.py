@@ -54,6 +54,13 @@ WHOLE_SET = "0"
 _refusal = {"invalid_choice_message": _l("Выберите из списка.")}
 
 
+CONDITIONS_WANTED: Mapping[Condition, str] = {
+    Condition.FAIR: "любое",
+    Condition.GOOD: "хорошее",
+    Condition.NEW: "только новые",
+}
+
+
 def _words(names: Mapping[Any, str]) -> dict[str, str]:
     return {kind.value: _(name) for kind, name in names.items()}
 
@@ -95,6 +102,12 @@ class RequestForm(Form):
     year_from = CopiesField(_l("Не старше года издания"))
     loan_acceptable = BooleanField(_l("Можно и на время, с возвратом"))
     mixing = BooleanField(_l("Можно книги разных годов издания вперемешку"))
+    condition_from = SelectField(
+        _l("Состояние не хуже"),
+        choices=lambda: _words(CONDITIONS_WANTED),
+        default=Condition.FAIR.value,
+        **_refusal,
+    )
     expires_on = RussianDateField(_l("Держать на доске до"))
     note = TextAreaField(_l("Примечание"), [Length(max=500)])
 
@@ -109,6 +122,7 @@ class RequestForm(Form):
             "year_from": self.year_from.data,
             "loan_acceptable": self.loan_acceptable.data,
             "mixing": self.mixing.data,
+            "condition_from": Condition(self.condition_from.data),
             "expires_on": self.expires_on.data,
             "note": self.note.data or "",
         }
@@ -621,6 +635,7 @@ def one_request(request_id: int) -> Response:
         verdict=catalog.verdicts([posted.textbook_id], _today())[posted.textbook_id],
         standing=_request_standing(posted, posted.parts),
         reasons=rules.SHORTAGE_NAMES,
+        conditions=CONDITIONS_WANTED,
         counts_shown=services.counts_shown(posted, by=access.current()),
         answers=_with_addresses(services.answers_to(posted)),
         history=journal.history("request", request_id)[::-1],
@@ -644,6 +659,7 @@ def edit_request(request_id: int) -> Response:
         year_from=posted.year_from,
         loan_acceptable=posted.loan_acceptable,
         mixing=posted.mixing,
+        condition_from=posted.condition_from.value,
         expires_on=posted.expires_on,
         note=posted.note,
         **{f"copies_{part.part}": part.copies for part in posted.parts},

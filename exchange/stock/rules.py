@@ -25,6 +25,12 @@ class Condition(StrEnum):
     FAIR = "fair"
 
 
+def no_worse(condition: Condition, lowest: Condition) -> bool:
+    """Say whether copies of a condition do where ``lowest`` is the worst that will do."""
+    best_first = list(Condition)
+    return best_first.index(condition) <= best_first.index(lowest)
+
+
 CONDITION_NAMES = {Condition.NEW: "новые", Condition.GOOD: "хорошее", Condition.FAIR: "удовлетворительное"}
 
 

@@ -31,6 +31,7 @@ from exchange.schools import services as schools
 from exchange.schools.models import District, Holder, User
 from exchange.schools.rules import Action, HolderKind
 from exchange.stock.models import Floor
+from exchange.stock.rules import no_worse
 from exchange.transfers import rules
 from exchange.transfers.models import Delivery, DeliveryLine, Transfer, TransferLine
 from exchange.transfers.rules import (
@@ -947,7 +948,8 @@ def _sources(request: Request, today: date) -> list[rules.Source]:
             free=offer.free,
             kind=Kind(offer.kind.value),
             km=km[offer.holder_id, request.school_id],
-            usable=rules.may_be_moved(verdict, Kind(offer.kind.value)),
+            usable=rules.may_be_moved(verdict, Kind(offer.kind.value))
+            and no_worse(offer.condition, request.condition_from),
         )
         for offer, edition in offers
     ]

@@ -101,6 +101,8 @@ def test_open_postings_are_the_problem(town: Town, world: World) -> None:
             rules.Refusal.LOAN_NOT_ACCEPTED,
         ),
         (None, {}, {"year_from": 2023}, rules.Refusal.TOO_OLD),
+        (None, {}, {"condition_from": Condition.NEW}, rules.Refusal.CONDITION),
+        (None, {"condition": Condition.FAIR}, {"condition_from": Condition.FAIR}, None),
         (
             None,
             {"available_from": TODAY + timedelta(days=20)},
@@ -108,7 +110,16 @@ def test_open_postings_are_the_problem(town: Town, world: World) -> None:
             rules.Refusal.TOO_LATE,
         ),
     ],
-    ids=["not legal", "last year", "last year on loan", "no loan", "too old", "too late"],
+    ids=[
+        "not legal",
+        "last year",
+        "last year on loan",
+        "no loan",
+        "too old",
+        "worn",
+        "worn does",
+        "too late",
+    ],
 )
 def test_real_rows_meet_the_hard_filters(
     town: Town, until: date | None, offer: dict, need: dict, expected: rules.Refusal | None
@@ -706,6 +717,25 @@ def test_a_refused_proposal_goes_on_and_the_next_plan_knows(
     ).all()
     assert [t.giver_id for t in asked] == [world.donor_school.id, world.stranger_school.id]
     assert town.plan().lines == [], "the one who took over is still being asked"
+
+
+@pytest.mark.parametrize("enough", [True, False], ids=["good enough", "worse"])
+def test_the_next_giver_brings_no_worse_books_than_asked_for(
+    town: Town, world: World, clock: FrozenClock, *, enough: bool
+) -> None:
+    book = town.book("Физика")
+    town.surplus(book, 5)
+    condition = Condition.GOOD if enough else Condition.FAIR
+    town.surplus(book, 5, school=world.stranger_school, condition=condition)
+    town.need(book, 5, condition_from=Condition.GOOD)
+    plan = town.plan()
+    plan_id = plan.id
+    (transfer,) = town.publish(plan).transfers
+    assert transfer.giver_id == world.donor_school.id, "the nearer school gives first"
+    with unit_of_work():
+        transfers.decline(transfer.id, DeclineReason.NEEDED, by=world.donor_director, clock=clock)
+    asked = db.session.scalars(sa.select(Transfer).where(Transfer.plan_id == plan_id)).all()
+    assert len(asked) == (2 if enough else 1)
 
 
 # --- rights -------------------------------------------------------------------------------------------------

@@ -283,6 +283,24 @@ def test_a_request_needs_a_number_and_enter(world: World, edition: Edition, sign
     assert f'id="request-{request.id}"' in client.get("/requests").text
 
 
+def test_the_worst_condition_that_will_do(world: World, edition: Edition, sign_in: SignIn) -> None:
+    client = sign_in(world.recipient)
+    address = f"/requests/new?textbook={edition.textbook_id}"
+    values = defaults(client.get(address).text) | {"copies": "4"}
+    assert values["condition_from"] == "fair"
+    client.post(address, data=values | {"condition_from": "good"})
+    request = db.session.scalars(sa.select(Request)).one()
+    assert request.condition_from is Condition.GOOD
+    assert "Состояние не хуже" in client.get(f"/requests/{request.id}").text
+    edit = f"/requests/{request.id}/edit"
+    values = defaults(client.get(edit).text)
+    assert values["condition_from"] == "good"
+    assert client.post(edit, data=values | {"condition_from": "torn"}).status_code == 422
+    client.post(edit, data=values | {"condition_from": "fair"})
+    db.session.expire_all()
+    assert db.session.scalars(sa.select(Request.condition_from)).one() is Condition.FAIR
+
+
 def test_copies_of_one_year_only(world: World, edition: Edition, sign_in: SignIn) -> None:
     client = sign_in(world.recipient)
     address = f"/requests/new?textbook={edition.textbook_id}"

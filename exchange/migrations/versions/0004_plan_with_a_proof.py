@@ -13,7 +13,10 @@ depends_on = None
 NEW_COLUMNS = {
     "plan": {"controls": sa.JSON(), "certificate": sa.JSON()},
     "plan_line": {"exact": sa.Boolean()},
-    "request": {"mixing": sa.Boolean()},
+    "request": {
+        "mixing": sa.Boolean(),
+        "condition_from": sa.Enum("new", "good", "fair", name="condition", native_enum=False, length=24),
+    },
     "run": {"standing": sa.JSON(), "stop_asked": sa.Boolean()},
 }
 
@@ -74,6 +77,14 @@ def upgrade() -> None:
 
     with op.batch_alter_table("request", schema=None) as batch_op:
         batch_op.add_column(sa.Column("mixing", sa.Boolean(), nullable=False, server_default=sa.true()))
+        batch_op.add_column(
+            sa.Column(
+                "condition_from",
+                NEW_COLUMNS["request"]["condition_from"],
+                nullable=False,
+                server_default="fair",
+            )
+        )
 
     with op.batch_alter_table("run", schema=None) as batch_op:
         batch_op.add_column(sa.Column("standing", sa.JSON(), nullable=False, server_default="{}"))
@@ -95,6 +106,7 @@ def downgrade() -> None:
         batch_op.drop_column("standing")
 
     with op.batch_alter_table("request", schema=None) as batch_op:
+        batch_op.drop_column("condition_from")
         batch_op.drop_column("mixing")
 
     with op.batch_alter_table("plan_line", schema=None) as batch_op:
