@@ -97,12 +97,14 @@ def certify(problem: Problem, result: Result) -> Certificate:
         proofs.append(prove(Goal.TRIPS, weight, fund, reached, flows[0].trip_prices_held()))
     elif len(flows) == 1:
         proofs.append(prove(Goal.TRIPS, weight, fund, reached, [flows[0].trip_prices(weight, fund)]))
-    claimed = next((one.bound for one in result.passes if one.name == "trips"), None)
+    claimed = {one.name: one.bound for one in result.passes}
     return Certificate(
         tuple(proofs),
-        claimed,
+        claimed.get("trips"),
         controls.by_road,
         bottlenecks(problem, result.trips, coverage.prices, open_ways),
+        result.floors,
+        claimed.get("fairness"),
     )
 
 
@@ -209,16 +211,20 @@ class _Flow:
         """Return the plans of most coverage and least of the fund.
 
         They are the face where every column with a reduced cost and every row with a dual value of the first
-        programme stays where it is.
+        programme stays where it is. With sets of three parts that need not be at a whole number.
         """
         programme, first = self.programme, self.first
         held = np.abs(first.reduced) > EPSILON
         lower, upper = programme.lower.copy(), programme.upper.copy()
-        lower[held] = upper[held] = np.rint(first.values[held])
+        nearest = np.rint(first.values)
+        values = np.where(np.abs(first.values - nearest) < EPSILON, nearest, first.values)
+        lower[held] = upper[held] = values[held]
         tight = np.abs(first.duals) > EPSILON
-        row_lower = programme.row_lower.copy()
-        row_lower[tight] = programme.row_upper[tight]
-        return replace(programme, lower=lower, upper=upper, row_lower=row_lower)
+        # An offer that nothing is taken from may be at its lower limit and have a dual value all the same.
+        activity = programme.activity(values)
+        row_lower = np.where(tight, activity, programme.row_lower)
+        row_upper = np.where(tight, activity, programme.row_upper)
+        return replace(programme, lower=lower, upper=upper, row_lower=row_lower, row_upper=row_upper)
 
     def _trips(self, base: Programme) -> tuple[Floats, dict[Pair, float]]:
         """Return the dual values of the relaxation of the fewest trips, and the prices of its lines."""
