@@ -5,9 +5,10 @@
 
 The problem is an instance (``textbook-exchange/1``) or the dump of one (``textbook-exchange-problem/1``); the
 plan carries its certificate under ``certificate`` (docs/matching.md). The portal gives both in one file, as
-``problem`` and ``plan``. Counted again are offers, needs, sets,
-substitutes, distances, coverage, fund, trips, kilometres; from the prices of the certificate both bounds are
-worked out anew. Printed is what is proven, and what is only claimed. Ends with 1 when something is wrong.
+``problem`` and ``plan``. Counted again are offers, needs, sets, substitutes, distances, coverage, fund,
+trips, kilometres and, where fairness is asked for, what every school is served and could be; from the prices
+of the certificate the bounds are worked out anew. Printed is what is proven, and what is only claimed. Ends
+with 1 when something is wrong.
 
 Nothing here comes from the program: only Python's own library, in whole numbers.
 """
@@ -59,6 +60,8 @@ class Market:
     by_road: bool = False
     most_trips: dict[int, int] = field(default_factory=dict)
     smallest_parcel: int = 1
+    fairness: float | None = None
+    """By how much of its share a school may fall behind what the fairest plan serves it; None: no matter."""
 
 
 @dataclass
@@ -70,6 +73,8 @@ class Report:
     proven: list[str] = field(default_factory=list)
     claimed: list[str] = field(default_factory=list)
     bounds: dict[str, int] = field(default_factory=dict)
+    schools: dict[int, tuple[int, int]] = field(default_factory=dict)
+    """With fairness: the sets that each school is served, and those that it could be if it were alone."""
 
 
 # --- Reading --------------------------------------------------------------------------------------
@@ -242,6 +247,7 @@ def market_of_dump(problem: dict[str, Any]) -> Market:
         controls["by_road"],
         dict(map(tuple, problem["most_trips"])),
         controls["smallest_parcel"],
+        controls["fairness"],
     )
 
 
@@ -348,10 +354,12 @@ def count(market: Market, lines: Lines, report: Report) -> None:
             held[key[1]][market.offers[key[0]].part] += least
             held_trips.add((market.offers[key[0]].holder, market.wants[key[1]].taker))
     weight = 0
+    served: Counter[int] = Counter()
     for name, parts in received.items():
         want = market.wants[name]
         sets, used = sets_of(want, parts)
         weight += want.weight * sets
+        served[want.taker] += sets
         for part, copies in parts.items():
             if copies > want.parts.get(part, 0):
                 wrong.append(f"need {name}, part {part}: {copies} sent, {want.parts.get(part, 0)} missing")
@@ -380,6 +388,39 @@ def count(market: Market, lines: Lines, report: Report) -> None:
         "km": sum(lengths),
         "hundreds_of_metres": sum(round(10 * length) for length in lengths),
     }
+    if market.fairness is not None:
+        could = serveable(market)
+        report.schools = {school: (served[school], most) for school, most in sorted(could.items()) if most}
+        shares = [sets / most for sets, most in report.schools.values()]
+        report.counted["worst_served"] = min(shares, default=1.0)
+
+
+def serveable(market: Market) -> Counter[int]:
+    """Return the most sets that each school could have, if all that may serve a need went to it alone."""
+    ways_of: dict[Hashable, list[tuple[Offer, int, int]]] = defaultdict(list)
+    for (offer_name, want_name), (least, most) in market.ways.items():
+        ways_of[want_name].append((market.offers[offer_name], least, most))
+    could: Counter[int] = Counter()
+    for name, want in market.wants.items():
+        ways = ways_of[name]
+        choices = [{offer.year for offer, _, _ in ways}]
+        if want.one_year:
+            # What is fixed settles the year; else the best one counts.
+            fixed = {offer.year for offer, least, _ in ways if least}
+            choices = [fixed] if fixed else [{year} for year in choices[0]]
+        could[want.taker] += max(
+            (sets_of(want, arriving(want, ways, years))[0] for years in choices), default=0
+        )
+    return could
+
+
+def arriving(want: Want, ways: Iterable[tuple[Offer, int, int]], years: set[int]) -> dict[int, int]:
+    """Return the copies by part that a need gets of these years if nobody else gets any."""
+    found: Counter[int] = Counter()
+    for offer, _, most in ways:
+        if offer.year in years:
+            found[offer.part] = min(want.parts[offer.part], found[offer.part] + most)
+    return found
 
 
 # --- The bounds again -----------------------------------------------------------------------------
@@ -496,6 +537,37 @@ def weigh(market: Market, certificate: dict[str, Any], report: Report) -> None:
         report.claimed.append(f"at least {claimed:g} {unit} (branch and cut; no prices can show it)")
 
 
+def weigh_fairness(market: Market, certificate: dict[str, Any], report: Report) -> None:
+    """Hold the plan to the sets that it promises to schools."""
+    floors = dict(map(tuple, certificate.get("floors", ())))
+    for school, floor in floors.items():
+        sets, most = report.schools.get(school, (0, 0))
+        if type(floor) is not int or floor > sets:
+            report.wrong.append(f"school {school}: {floor!r} sets are promised, counted are {sets} of {most}")
+    fairest = certificate.get("claimed_fairest")
+    if market.fairness is None or fairest is None:
+        if floors or fairest is not None:
+            report.wrong.append("fairness is promised where the problem asks for none")
+        return
+    if not 0 <= fairest <= 1:
+        report.wrong.append(f"the fairest plan is said to serve every school {fairest!r}")
+    worst = report.counted["worst_served"]
+    report.proven.append(f"{len(floors)} schools get what they are promised; the worst served {worst:.0%}")
+    report.claimed.append(f"at most {fairest:.0%} for the worst served (no prices can show it)")
+    if worst > fairest + 1e-9:
+        report.wrong.append(
+            f"the worst served school gets {worst}, at most {fairest} are claimed to be possible"
+        )
+    if fairest == 1 and worst < 1:
+        # So many is a bound that nobody need reach.
+        return
+    for school, (sets, most) in report.schools.items():
+        if sets < (fairest - market.fairness) * most - 1e-6:
+            report.wrong.append(
+                f"school {school}: {sets} of {most} sets, more than {market.fairness} behind {fairest}"
+            )
+
+
 def verify(problem: dict[str, Any], plan: dict[str, Any]) -> Report:
     """Check a plan, and its certificate where it has one, against its problem."""
     named = problem["format"] == "textbook-exchange/1"
@@ -515,6 +587,7 @@ def verify(problem: dict[str, Any], plan: dict[str, Any]) -> Report:
             report.wrong.append(f"{name}: the plan says {said}, counted are {counted}")
     if "certificate" in plan:
         weigh(market, plan["certificate"], report)
+        weigh_fairness(market, plan["certificate"], report)
     for name, goal, sign in (("covered_weight", "coverage", 1), ("trips", "trips", -1)):
         said = plan.get("bound", {}).get(name)
         if said is None:

@@ -43,6 +43,7 @@ class Way:
 
 def ways_of(problem: Problem) -> list[Way]:
     fixed = {(line.supply_id, line.need_id): line for line in problem.fixed}
+    years = {supply.id: supply.year for supply in problem.supplies}
     found = []
     for supply, need in product(problem.supplies, problem.needs):
         if not serves(supply, need):
@@ -50,6 +51,10 @@ def ways_of(problem: Problem) -> list[Way]:
         line: Line | None = fixed.get((supply.id, need.id))
         most = 0 if allowed(supply, need, problem) else min(supply.copies, dict(need.parts)[supply.part])
         least = line.copies if line else 0
+        # Where books of some year are locked and years not mixed, no other year is possible.
+        locked = {years[one.supply_id] for one in problem.fixed if one.need_id == need.id}
+        if not need.mixing and locked and supply.year not in locked:
+            most = 0
         most = least if line and line.exact else max(most, least)
         if most:
             found.append(Way(supply, need, least, most))
@@ -203,18 +208,13 @@ def _list_plans(
             locked = sum(way.least for _, way in own if way.supply.part == part)
             # Copies complete a set; of those that do not, the locked ones alone may come.
             right &= (over[part] == 0) | (got[part] <= locked) | alone
-        if not need.mixing:
-            locked_years = {way.supply.year for _, way in own if way.least}
+        if not need.mixing and not any(line.need_id == need.id for line in problem.fixed):
             by_year: dict[int, NDArray[np.bool_]] = {}
             for column, way in own:
-                # Where a year is locked, that is the one, and several locked years are as good as one.
-                year = 0 if way.supply.year in locked_years else way.supply.year
-                by_year[year] = by_year.get(year, np.zeros(len(amounts), dtype=bool)) | (
-                    amounts[:, column] > 0
-                )
-            others = [comes for year, comes in by_year.items() if year]
-            mixed = np.sum(others, axis=0, initial=0)
-            one_year = np.broadcast_to(mixed <= (0 if locked_years else 1), right.shape)
+                comes = by_year.get(way.supply.year, np.zeros(len(amounts), dtype=bool))
+                by_year[way.supply.year] = comes | (amounts[:, column] > 0)
+            mixed = np.sum(list(by_year.values()), axis=0, initial=0)
+            one_year = np.broadcast_to(mixed <= 1, right.shape)
             right &= one_year
             sets[need.id] = np.where(one_year, sets[need.id], 0) if alone else sets[need.id]
     return amounts, sets, right

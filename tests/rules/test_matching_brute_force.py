@@ -133,7 +133,7 @@ def compare(problem: Problem, every: EveryPlan) -> Counter[str]:
             left = left[left[:, column] == least]
             within = within[within[:, column] <= least]
             assert passes[name].value <= least
-            assert passes[name].bound <= least
+            assert passes[name].bound <= least + 1e-6
             assert controls.give_up or passes[name].value == least
 
     within = promised(problem, result, every, left, within, seen)
@@ -192,9 +192,13 @@ def promised(
     is_leximin = bool(np.isclose(shares[fits], leximin).all(axis=1).any())
     rough = problem.limits_trips or not all(need.mixing for need in problem.needs)
     rough = rough or any(len(need.parts) > 2 for need in problem.needs)
+    # Where even the linear programme is whole nothing but the best is claimed; of plans that may cover less
+    # nothing is.
+    if problem.controls.give_up:
+        assert fairest.bound == 1
+    elif not rough:
+        assert fairest.bound == pytest.approx(leximin[0])
     assert fairest.bound >= leximin[0] - 1e-9
-    # Where even the linear programme is whole nothing but the best is claimed.
-    assert rough or fairest.bound == pytest.approx(leximin[0])
     seen["fair"] += 1
     seen["leximin missed"] += not is_leximin
     # On a flow of single copies all shares are the fairest, not the worst alone.

@@ -29,6 +29,7 @@ from exchange.matching.rules import (
     coverage_of,
     dump,
     dump_plan,
+    fairness_of,
     figures_of,
     ways,
     worth_of,
@@ -40,6 +41,7 @@ from tests.rules.test_matching_solver import (
     ROOT,
     SHARED,
     brute_force,
+    dressed,
     problem_of,
     problems,
     small_problem,
@@ -253,6 +255,24 @@ def test_the_bottleneck_is_named_with_its_numbers():
     assert bottlenecks(plenty, enough.trips, certify(plenty, enough).proof(Goal.COVERAGE).prices) == ()
 
 
+def test_an_offer_that_nothing_is_taken_from_does_not_stand_in_the_way():
+    """Its row has a dual value at nothing taken, not at everything."""
+    offers = ((0, 1, 1, 2), (3, 1, 2, 2), (0, 1, 3, 2), (0, 2, 1, 3), (1, 2, 1, 1), (0, 2, 2, 2))
+    supplies = [
+        replace(OFFER, id=10 + n, holder=holder, textbook=textbook, part=part, copies=copies, edition=n)
+        for n, (holder, textbook, part, copies) in enumerate(offers)
+    ]
+    supplies = [replace(one, is_fund=one.holder == 0) for one in supplies]
+    both = ((1, 2), (2, 3))
+    needs = [
+        replace(NEED, id=1, taker=2, textbook=1, parts=((1, 1), (2, 2), (3, 2)), weight=2),
+        replace(NEED, id=2, taker=2, textbook=2, parts=both, weight=2),
+        replace(NEED, id=3, taker=3, textbook=2, parts=both, weight=2),
+    ]
+    problem = problem_of(supplies, needs, {})
+    assert wrong(problem, solve(problem, effort=QUICK)) == []
+
+
 def test_what_nobody_offers_is_a_bottleneck():
     problem = problem_of([], [NEED], {})
     (found,) = certify(problem, solve(problem)).bottlenecks
@@ -412,6 +432,93 @@ def test_the_checker_finds(change: Change, tmp_path: Path, capsys: pytest.Captur
     code, said = run()
     assert code == 1
     assert "WRONG" in said
+
+
+FAIR = problem_of(
+    [replace(OFFER, copies=10), replace(OFFER, id=2, holder=2, textbook=2, copies=3)],
+    [
+        replace(NEED, id=1, taker=8),
+        replace(NEED, id=2, taker=9, parts=((0, 10),)),
+        replace(NEED, id=3, taker=9, textbook=2, parts=((0, 10),)),
+    ],
+    KM,
+    controls=Controls(fairness=0.1),
+)
+
+
+def one_school_gets_too_much(_problem, plan):
+    """Move copies from the school that is promised so many to the other, which has room for them."""
+    carried = {line[1]: line for shipment in plan["shipments"] for line in shipment["lines"]}
+    carried[1][2] -= 3
+    carried[2][2] += 3
+
+
+def and_the_promise_is_lowered(problem, plan):
+    one_school_gets_too_much(problem, plan)
+    plan["certificate"]["floors"] = []
+    plan["worst_served"] = 0.2
+
+
+def a_promise_beyond_the_plan(_problem, plan):
+    plan["certificate"]["floors"][0][1] += 3
+
+
+def a_promise_to_nobody(_problem, plan):
+    plan["certificate"]["floors"].append([77, 1])
+
+
+def half_a_set_promised(_problem, plan):
+    plan["certificate"]["floors"][0][1] -= 0.5
+
+
+def the_worst_served_miscounted(_problem, plan):
+    plan["worst_served"] += 0.1
+
+
+def the_fairest_too_low(_problem, plan):
+    plan["certificate"]["claimed_fairest"] = 0.1
+
+
+def the_fairest_beyond_all(_problem, plan):
+    plan["certificate"]["claimed_fairest"] = 1.5
+
+
+def a_school_that_needs_less(problem, _plan):
+    problem["needs"][2]["parts"] = [[0, 2]]
+
+
+def fairness_nobody_asked_for(problem, _plan):
+    problem["controls"]["fairness"] = None
+
+
+FAIR_CHANGES = (
+    one_school_gets_too_much, and_the_promise_is_lowered, a_promise_beyond_the_plan, a_promise_to_nobody,
+    half_a_set_promised, the_worst_served_miscounted, the_fairest_too_low, the_fairest_beyond_all,
+    a_school_that_needs_less, fairness_nobody_asked_for,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("change", FAIR_CHANGES, ids=lambda change: change.__name__)
+def test_the_checker_holds_a_plan_to_its_fairness(change: Change):
+    result = solve(FAIR)
+    problem, plan = plain(dump(FAIR)), document(FAIR, result)
+    report = check_plan.verify(problem, plan)
+    assert report.wrong == []
+    assert report.schools == fairness_of(FAIR, result.trips)
+    assert report.counted["worst_served"] == result.figures.worst_served
+    change(problem, plan)
+    assert check_plan.verify(problem, plan).wrong
+
+
+def test_the_checker_counts_by_itself_what_a_school_could_be_served():
+    for seed in range(150):
+        dice = random.Random(seed)
+        problem = small_problem(dice, holders=5, offers=12, requests=9, most=4)
+        problem = dressed(problem, dice, {"fairness", "mixing", "exact", "preferred"})
+        result = solve(problem, effort=QUICK)
+        report = check_plan.verify(plain(dump(problem)), document(problem, result))
+        assert report.wrong == [], seed
+        assert report.schools == fairness_of(problem, result.trips), seed
 
 
 def test_exact_and_fixed_lines_are_held_to():

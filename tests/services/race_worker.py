@@ -14,7 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from exchange import create_app
+from exchange import create_app, runs
 from exchange.approved import services as approved
 from exchange.classes import services as classes
 from exchange.classes.rules import Group
@@ -96,6 +96,28 @@ def restore_plan(plan_id: int, by: User, clock: FrozenClock) -> None:
     matching.restore(plan_id, by=by, clock=clock)
 
 
+def make_plan(run_id: int, by: User, clock: FrozenClock) -> None:
+    """Do a run that makes or repairs a plan, as its executor does; say why where it failed."""
+    runs.submit(run_id)
+    db.session.rollback()
+    run = db.session.get_one(runs.Run, run_id)
+    if run.state is not runs.RunState.DONE:
+        raise Invalid(str(run.message))
+
+
+def publish_or_repair(target: int, by: User, clock: FrozenClock) -> None:
+    """Publish a plan, or do the run of that number below nothing."""
+    if target > 0:
+        in_unit(lambda: publish_plan(target, by, clock))
+    else:
+        make_plan(-target, by, clock)
+
+
+def order_repair(_number: int, by: User, clock: FrozenClock) -> None:
+    """Ask for a repair of the district's plan."""
+    matching.order(repair=True, by=by, clock=clock)
+
+
 def approve_swap(plan_id: int, by: User, clock: FrozenClock) -> None:
     """Approve the one swap of a plan."""
     plan = matching.plan_of(plan_id, by=by)
@@ -112,6 +134,9 @@ def _read_without_lock(intake_id: int) -> Intake:
 
 JOBS = {
     "approve_swap": approve_swap,
+    "make_plan": make_plan,
+    "order_repair": order_repair,
+    "publish_or_repair": publish_or_repair,
     "publish_plan": publish_plan,
     "restore_plan": restore_plan,
     "write_import": write_import,
@@ -120,6 +145,10 @@ JOBS = {
     "approve_list": approve_list,
     "set_groups": set_groups,
 }
+
+
+#: Jobs with units of work of their own.
+IN_OWN_UNITS = {"make_plan", "publish_or_repair"}
 
 
 def run(
@@ -149,7 +178,10 @@ def run(
 
             start.wait(WAIT_SECONDS)
             try:
-                in_unit(work)
+                if job in IN_OWN_UNITS:
+                    work()
+                else:
+                    in_unit(work)
             except Invalid as refusal:
                 results.append(f"refused: {refusal}")
             except Exception as error:

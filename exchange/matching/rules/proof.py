@@ -124,13 +124,17 @@ class Certificate:
     """What is proven of a plan. ``claimed_trips`` is the bound that branch and cut reports.
 
     That bound is often better than the proof's own, but the tree behind it is not kept: it is claimed, and
-    nobody can check it but by solving again.
+    nobody can check it but by solving again. So is ``claimed_fairest``, the largest share of what it could be
+    served that the worst served school can get. ``floors`` pairs schools with the sets that fairness promises
+    them: whether that is kept anybody can count. Both are there where fairness was asked for.
     """
 
     proofs: tuple[Proof, ...]
     claimed_trips: float | None
     by_road: bool
     bottlenecks: tuple[Bottleneck, ...]
+    floors: tuple[tuple[int, int], ...] = ()
+    claimed_fairest: float | None = None
 
     def proof(self, goal: Goal) -> Proof | None:
         """Return the proof of a goal, None when there is none."""
@@ -263,6 +267,8 @@ def as_json(certificate: Certificate) -> dict[str, Any]:
         ],
         "claimed_trips": certificate.claimed_trips,
         "bottlenecks": [asdict(one) for one in certificate.bottlenecks],
+        "floors": [[school, sets] for school, sets in certificate.floors],
+        "claimed_fairest": certificate.claimed_fairest,
     }
 
 
@@ -303,6 +309,7 @@ def dump_trips(trips: Iterable[Trip], figures: Figures) -> dict[str, Any]:
         "fund": figures.fund_copies,
         "trips": figures.trips,
         "km": figures.trip_km,
+        "worst_served": figures.worst_served,
     }
 
 

@@ -1,8 +1,10 @@
 """The fairest plan at the best coverage: the worst served school first, then the next.
 
 A school's share is what it is served of what it could be served, in sets. One linear programme with a convex
-price finds a plan: the k-th set of a school costs the more, the larger the share it has already. On a flow of
-single copies its optimum is the leximin of the shares (Fujishige 1980); pairs of parts come close to it. That
+price finds a plan: the k-th set of a school costs the more, the larger the share it has already; of equal
+shares the set goes where it raises the share the most. On a flow of single copies its optimum is the leximin
+of the shares: no set could move to a school that is served worse (Fujishige 1980, in whole numbers); pairs of
+parts come close to it. That
 nothing lifts the worst served school any higher is then tried on its own, and what does is kept.
 """
 
@@ -19,7 +21,7 @@ from exchange.matching.solver.programme import EPSILON
 
 #: A school's sets are priced one by one up to so many, else in as many steps.
 STEPS = 60
-#: What the last set of a school costs; the first costs nothing.
+#: What the last set of a school costs, and the first nothing, but for the order of equal shares.
 DEAREST = 10_000
 
 
@@ -81,12 +83,13 @@ def _by_convex_price(network: Network, schools: dict[int, int], floors: dict[int
     upper: list[float] = []
     cells: list[tuple[int, int, float]] = []
     width = len(network.values)
+    sizes = sorted(set(schools.values()))
     for row, (school, most) in enumerate(schools.items()):
         cells += [(row, int(column), 1.0) for column in np.flatnonzero(network.served_cost(school))]
         ends = np.unique(np.rint(np.linspace(0, most, min(most, STEPS) + 1)).astype(int))
         for start, end in pairwise(ends.tolist()):
             cells.append((row, width + len(cost), -1.0))
-            cost.append(float(round(DEAREST * start / most)))
+            cost.append(float(round(DEAREST * start / most) * len(sizes) + sizes.index(most)))
             upper.append(float(end - start))
     tried = network.beside(
         cells=cells,

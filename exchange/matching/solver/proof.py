@@ -99,12 +99,14 @@ def certify(problem: Problem, result: Result) -> Certificate:
         proofs.append(prove(Goal.TRIPS, weight, fund, reached, flows[0].trip_prices_held()))
     elif len(flows) == 1:
         proofs.append(prove(Goal.TRIPS, weight, fund, reached, [flows[0].trip_prices(weight, fund)]))
-    claimed = next((one.bound for one in result.passes if one.name == "trips"), None)
+    claimed = {one.name: one.bound for one in result.passes}
     return Certificate(
         tuple(proofs),
-        claimed,
+        claimed.get("trips"),
         controls.by_road,
         bottlenecks(problem, result.trips, coverage.prices, open_ways),
+        result.floors,
+        claimed.get("fairness"),
     )
 
 
@@ -211,7 +213,7 @@ class _Flow:
         """Return the plans of most coverage and least of the fund.
 
         They are the face where every column with a reduced cost and every row with a dual value of the first
-        programme stays where it is.
+        programme stays where it is. With sets of three parts that need not be at a whole number.
         """
         programme, first = self.programme, self.first
         held = np.abs(first.reduced) > EPSILON
