@@ -1,7 +1,7 @@
 """Measure the matching service against plainer methods, on one machine in one run.
 
     python benchmarks/matching.py [INSTANCE.json …] [--time-limit S] [--plans DIR] [--fair TOLERANCE]
-                                  [--processes N] [--methods NAME …] [--charts DIR] [--json]
+                                  [--processes N] [--methods NAME …] [--charts DIR] [--repair N] [--json]
 
 Prints for each instance and method what is covered, taken from the fund, driven, what is proven of it, and
 how long and how much memory it took; every method runs in a process of its own. Every plan is checked by
@@ -13,7 +13,9 @@ The methods: ``fast`` is what answers while somebody waits, ``plan`` searches wi
 ``nearest`` serves request by request from the nearest holder; ``flow`` is one minimum-cost flow in HiGHS,
 ``networkx`` the same flow in NetworkX (at most two parts a set; large regions only when it is named).
 «×flow» is the whole time against that of HiGHS alone on the flow's finished model, «×nx» against the same of
-NetworkX. With ``--plans`` the plan and its certificate go to NAME.plan.json.
+NetworkX. With ``--plans`` the plan and its certificate go to NAME.plan.json. With ``--repair`` N lines of the
+fast plan, drawn by seed, are refused by their giver, one at a time, and the plan is repaired: shown are the
+largest share of its trips that changed and the slowest repair. Regions, which are not repaired, are left out.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -45,6 +47,7 @@ from exchange.matching.rules import (  # noqa: E402
     Controls,
     Figures,
     Goal,
+    Line,
     Need,
     Problem,
     Result,
@@ -204,6 +207,7 @@ def small_district(seed: int = 1, schools: int = 15, works: int = 150) -> dict[s
 NETWORKX_LINES = 100_000
 
 Answer = Result | tuple[Trip, ...]
+Measured = TypeVar("Measured")
 
 
 @dataclass
@@ -222,8 +226,9 @@ def fast(run: Run) -> Answer:
 
 
 def plan(run: Run) -> Answer:
-    """Search within the time limit."""
-    return solved(run, effort=solver.NORMAL, time_limit=run.time_limit)
+    """Search within the time limit, without one until nothing more is saved for a while."""
+    effort = solver.NORMAL if run.time_limit is None else solver.THOROUGH
+    return solved(run, effort=effort, time_limit=run.time_limit)
 
 
 def solved(run: Run, **wanted: Any) -> Result:
@@ -445,6 +450,47 @@ def claims(
     }
 
 
+# --- Repair ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Repairs:
+    """What became of the plan when ``refusals`` lines were refused, one at a time.
+
+    ``changed`` is the largest share of its trips that came or went, ``seconds`` the slowest repair.
+    """
+
+    instance: str
+    refusals: int
+    trips: int
+    changed: float
+    seconds: float
+
+
+def measure_repair(instance: dict[str, Any], refusals: int) -> Repairs:
+    """Repair the fast plan after one refusal, several times over, in this process."""
+    import highspy  # noqa: F401  so that its loading is not counted
+
+    problem = read(instance)
+    plan = solver.solve(problem, effort=solver.QUICK)
+    before = {(trip.giver, trip.taker) for trip in plan.trips}
+    standing = tuple(Line(line.supply_id, line.need_id, line.copies) for line in plan.proposals)
+    changed = seconds = 0.0
+    drawn = random.Random(1).sample(plan.proposals, min(refusals, len(plan.proposals)))
+    for refused in drawn:
+        needs = tuple(
+            replace(need, refused_by=need.refused_by | {refused.giver})
+            if need.id == refused.need_id
+            else need
+            for need in problem.needs
+        )
+        repaired = solver.repair(replace(problem, needs=needs, standing=standing))
+        seconds = max(seconds, repaired.seconds)
+        after = {(trip.giver, trip.taker) for trip in repaired.trips}
+        changed = max(changed, len(before ^ after) / max(1, len(before)))
+    return Repairs(instance["name"], len(drawn), len(before), changed, seconds)
+
+
 # --- Showing --------------------------------------------------------------------------------------
 
 
@@ -524,6 +570,12 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+def alone(task: Callable[..., Measured], *arguments: Any) -> Measured:
+    """Do a task in a process of its own."""
+    with ProcessPoolExecutor(max_workers=1, mp_context=multiprocessing.get_context("spawn")) as process:
+        return process.submit(task, *arguments).result()
+
+
 def main() -> None:
     """Run every method on every instance and print what came out."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -539,22 +591,31 @@ def main() -> None:
     )
     parser.add_argument("--methods", nargs="+", choices=METHODS, help="these only (default all)")
     parser.add_argument("--charts", type=Path, metavar="DIR", help="draw trips.svg in this folder")
+    parser.add_argument("--repair", type=int, default=0, metavar="N", help="refuse so many lines")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args()
     paths = options.instances or sorted(SHARED.glob("district-*.json"))
     instances = [] if options.instances else [small_district()]
     instances += [json.loads(path.read_text(encoding="utf-8")) for path in paths]
     rows = []
+    repairs = []
     for instance in instances:
         small = possible_lines(read(instance)) <= NETWORKX_LINES
         for method in options.methods or [name for name in METHODS if small or name != "networkx"]:
-            with ProcessPoolExecutor(
-                max_workers=1, mp_context=multiprocessing.get_context("spawn")
-            ) as process:
-                rows.append(process.submit(measure, instance, method, options).result())
+            rows.append(alone(measure, instance, method, options))
+        if options.repair and small:
+            repairs.append(alone(measure_repair, instance, options.repair))
     if options.charts:
         (options.charts / "trips.svg").write_text(chart(rows), encoding="utf-8")
-    print(json.dumps([asdict(row) for row in rows], ensure_ascii=False) if options.json else report(rows))
+    if options.json:
+        print(json.dumps([asdict(row) for row in (*rows, *repairs)], ensure_ascii=False))
+        return
+    print(report(rows))
+    for one in repairs:
+        print(
+            f"{one.instance:22}repair after {one.refusals} refusals, one at a time: at most "
+            f"{100 * one.changed:.1f} % of {one.trips} trips changed, at most {one.seconds:.3f} s"
+        )
 
 
 if __name__ == "__main__":

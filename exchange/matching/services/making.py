@@ -124,7 +124,7 @@ def perform(run: runs.Run, *, clock: Clock) -> dict[str, Any]:
     if base is None:
         result = solver.solve(
             problem,
-            effort=solver.NORMAL if asked.thorough else solver.QUICK,
+            effort=solver.THOROUGH if asked.thorough else solver.QUICK,
             watch=_reporter(run_id, by_road=problem.controls.by_road, clock=clock),
             time_limit=MOST_SECONDS,
             processes=processes,

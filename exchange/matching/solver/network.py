@@ -129,6 +129,18 @@ class Network:
         self._warm = Warm()
         self._optimum = Optimum(self.values, self.values, np.zeros(len(self.programme.row_lower)), 0.0)
         self._nailing = np.ones(len(self.values), dtype=bool)
+        self._built = self._unnailed(self.programme), self.rugged.copy(), self.coupled
+
+    @staticmethod
+    def _unnailed(programme: Programme) -> Programme:
+        """Return a copy whose limits can be moved without moving those of the other."""
+        return replace(
+            programme,
+            lower=programme.lower.copy(),
+            upper=programme.upper.copy(),
+            row_lower=programme.row_lower.copy(),
+            row_upper=programme.row_upper.copy(),
+        )
 
     def _mark_rugged(self) -> None:
         """Remember the columns of textbooks that are no network: three parts or more needed together."""
@@ -271,8 +283,10 @@ class Network:
 
     def fresh(self) -> Network:
         """Return the same network with nothing nailed down, at the same values."""
-        other = Network(self.problem)
-        other.values, other.branching = self.values, self.branching
+        other = copy(self)
+        programme, rugged, other.coupled = self._built
+        other.programme, other.rugged = self._unnailed(programme), rugged.copy()
+        other._warm = Warm()
         return other
 
     def beside(self, **more: Any) -> Network:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -29,15 +29,22 @@ STEP = 3.0
 TOLD_APART = 600
 
 
+#: So many rounds in a row that saved nothing, and districts small enough for it go to branch and cut.
+BEFORE_PROOF = 20
+#: The bound is raised every so many rounds.
+BETWEEN_BOUNDS = 5
+
+
 @dataclass(frozen=True)
 class Effort:
     """How hard to look for fewer trips, in counts that do not depend on the clock.
 
-    All begin alike: a bound in ``bound_rounds``, slope scaling, trips closed, ``swaps`` opened for others.
-    With at most ``exact_lines`` possible lines one branch and cut over all trips follows, of at most
-    ``exact_nodes``. What it has not proven goes on in ``rounds``, or until ``patience`` rounds in a row saved
-    nothing. A round opens ``swaps`` trips; if that saves none, it frees about ``freed`` trips and branches
-    ``round_nodes`` nodes over them. With at most ``proven_lines`` lines the branch and cut comes at the end.
+    All begin alike: a first bound, slope scaling, trips closed, ``swaps`` opened for others. With at most
+    ``exact_lines`` possible lines one branch and cut over all trips follows, of at most ``exact_nodes``. What
+    it has not proven goes on in ``rounds``, or until ``patience`` rounds in a row saved nothing. Every few
+    rounds raise the bound, ``bound_rounds`` times in all. A round opens ``swaps`` trips; if that saves none,
+    it frees about ``freed`` trips and branches ``round_nodes`` nodes over them. With at most ``proven_lines``
+    lines the branch and cut comes when `BEFORE_PROOF` rounds saved nothing.
     """
 
     bound_rounds: int
@@ -76,9 +83,7 @@ NORMAL = Effort(
     patience=20,
 )
 #: As long as it takes: for a run that somebody stops or that has a time limit.
-THOROUGH = replace(
-    NORMAL, bound_rounds=60, exact_nodes=10_000, proven_lines=20_000, rounds=5000, patience=500
-)
+THOROUGH = replace(NORMAL, bound_rounds=60, exact_nodes=1000, rounds=5000, patience=500)
 
 
 class Charges:
@@ -196,9 +201,13 @@ def fewest_trips(network: Network, effort: Effort, rounds: Rounds) -> tuple[NDAr
     lines = trips.live.sum()
     if lines <= effort.exact_lines:
         search.prove()
-    search.improve()
-    if effort.exact_lines < lines <= effort.proven_lines and not rounds.stopped:
-        search.prove()
+    patience = effort.patience
+    if effort.exact_lines < lines <= effort.proven_lines:
+        search.improve(min(patience, BEFORE_PROOF))
+        patience -= BEFORE_PROOF
+        if not rounds.stopped:
+            search.prove()
+    search.improve(patience)
     search.shorten()
     return trips.open()[trips.group], search.bound
 
@@ -212,6 +221,7 @@ class _Search:
         self.effort = effort
         self.rounds = rounds
         self.bound = trips.total(trips.given)
+        self._bounds = self._prices()
         self._dice = random.Random(SEED)
         # Caps and parcels tie trips together: none can be opened or closed by itself.
         self._exchanges: Exchanges | None = None
@@ -229,7 +239,8 @@ class _Search:
         """
         network, trips = self.network, self.trips
         best, fewest = network.values, self._cost()
-        price = self._prove_by_prices()
+        next(self._bounds, None)
+        price = trips.price / np.maximum(self._loads(network.programme.upper), 1.0)
         for number in range(SCALINGS):
             if number:
                 network.minimise(network.line_cost(price[trips.group]))
@@ -252,27 +263,34 @@ class _Search:
         lines = len(trips.group)
         return np.bincount(trips.group, weights=copies[:lines], minlength=trips.size).astype(np.float64)
 
-    def _prove_by_prices(self) -> Floats:
-        """Raise the bound by flows of least cost; return the price of a copy on each trip to begin with.
+    def _prices(self) -> Iterator[None]:
+        """Raise the bound round by round, by flows of least cost; each leaves its flow.
 
         ``x <= u y`` is relaxed: each line pays ``w / u`` a copy, the weights ``w`` of a trip's lines adding
         up to its charge. Whatever the weights, no plan's trips cost less than that flow. The weights follow
         the flow, from lines that are not used to those that are (exponentiated subgradient).
         """
         network, trips = self.network, self.trips
-        upper = np.maximum(network.programme.upper[: len(trips.group)], 1.0)
+        room = network.programme.upper[: len(trips.group)].copy()
+        upper = np.maximum(room, 1.0)
         charge = np.where(trips.given, 0.0, trips.price)[trips.group]
-        weight = network.programme.upper[: len(trips.group)].copy()
-        room = self._loads(weight)
+        weight = room
         for number in range(max(1, self.effort.bound_rounds)):
             total = self._loads(weight)[trips.group]
-            weight /= np.where(total > 0, total, 1.0)
+            weight = weight / np.where(total > 0, total, 1.0)
             network.minimise(network.line_cost(charge * weight / upper))
-            # Short of rounding: what trips cost is a whole number.
-            proven = np.ceil(network.bound + trips.total(trips.given) - 1e-4)
-            self.bound = max(self.bound, float(proven))
-            weight *= np.exp(STEP / (1 + number) ** 0.5 * network.values[: len(trips.group)] / upper)
-        return trips.price / np.maximum(room, 1.0)
+            if network.branching or not network.trip_columns:
+                # Short of rounding: what trips cost is a whole number.
+                proven = np.ceil(network.bound + trips.total(trips.given) - 1e-4)
+                self.bound = max(self.bound, float(proven))
+            weight = weight * np.exp(STEP / (1 + number) ** 0.5 * network.values[: len(trips.group)] / upper)
+            yield
+
+    def _raise_bound(self) -> None:
+        """Go one round further with the bound, and leave the flow as it is."""
+        values = self.network.values
+        next(self._bounds, None)
+        self.network.values = values
 
     def _exchange(self, swaps: int, price: Floats | None = None) -> None:
         """Close the trips that can be; then open others, drawn by lot, for those that can be closed then."""
@@ -287,10 +305,14 @@ class _Search:
                 exchanges.swap(new)
         network.values = exchanges.values()
 
-    def improve(self) -> None:
-        """Go on in rounds: trips opened for others; where that saves none, those of a few holders freed."""
+    def improve(self, patience: int) -> None:
+        """Go on in rounds until so many in a row saved nothing: trips opened for others; where that saves
+        none, those of a few holders freed.
+        """
         idle = 0
-        while self.rounds.go_on(self._cost(), self.bound) and idle < self.effort.patience:
+        while idle < patience and self.rounds.go_on(self._cost(), self.bound):
+            if self.rounds.done % BETWEEN_BOUNDS == 0:
+                self._raise_bound()
             before = self._cost()
             self._exchange(self.effort.swaps)
             if self._cost() == before:
@@ -301,7 +323,7 @@ class _Search:
         """Search anew for the trips of a few holders, the others open or closed as they are."""
         trips, opened = self.trips, self.trips.open()
         free = _some_holders(trips, self._dice, self.effort)
-        found, _bound = trips.search(free, opened, self.effort.round_nodes)
+        found, _bound = trips.search(free, opened, self.effort.round_nodes, self.rounds.left())
         # As many but other trips are taken too: they lead out of dead ends.
         if trips.total(found) <= trips.total(opened):
             self.network.minimise(self.network.km_cost(), found[trips.group])

@@ -28,6 +28,10 @@ class Standing:
 Watch = Callable[[Standing], bool]
 
 
+#: The share of a time limit that goes to the search; the rest is for what comes after it.
+SEARCHING = 0.95
+
+
 class Rounds:
     """The rounds of one search: counted, told to whoever watches, ended when time is up."""
 
@@ -41,10 +45,10 @@ class Rounds:
         self.stopped = False
 
     def left(self) -> float | None:
-        """Return the seconds that are left; None: as many as it takes."""
+        """Return the seconds that are left to search in; None: as many as it takes."""
         if self._time_limit is None:
             return None
-        return max(0.0, self._started + self._time_limit - time.perf_counter())
+        return max(0.0, self._started + SEARCHING * self._time_limit - time.perf_counter())
 
     def go_on(self, trips: float, bound: float) -> bool:
         """Tell where the search stands, and whether there is to be another round."""
