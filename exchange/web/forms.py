@@ -91,15 +91,22 @@ class CopiesField(StringField):  # type: ignore[misc]
         self.data = int(text)
 
 
-class KilometresField(StringField):  # type: ignore[misc]
-    """A distance in km, with a decimal comma or point («12,5»)."""
+class DecimalField(StringField):  # type: ignore[misc]
+    """A number with a decimal comma or point; ``pattern`` is how it may be written."""
 
     data: Any
+    pattern: str
+
+    def complaint(self) -> str:
+        """Say what is wanted in place of what cannot be read."""
+        raise NotImplementedError
+
+    def shown(self) -> str:
+        """Return the number with a decimal comma, nothing where there is none."""
+        return "" if self.data is None else f"{self.data:g}".replace(".", ",")
 
     def _value(self) -> str:
-        if self.raw_data:
-            return str(self.raw_data[0])
-        return "" if self.data is None else f"{self.data:g}".replace(".", ",")
+        return str(self.raw_data[0]) if self.raw_data else self.shown()
 
     def process_formdata(self, valuelist: Sequence[str]) -> None:
         """Read the number; an empty text is ``None``."""
@@ -107,9 +114,19 @@ class KilometresField(StringField):  # type: ignore[misc]
         self.data = None
         if not text:
             return
-        if not re.fullmatch(r"[0-9]{1,4}([.,][0-9]{1,2})?", text):
-            raise ValueError(gettext("Нужно число километров, например 35 или 12,5."))
+        if not re.fullmatch(self.pattern, text):
+            raise ValueError(self.complaint())
         self.data = float(text.replace(",", "."))
+
+
+class KilometresField(DecimalField):
+    """A distance in km («12,5»)."""
+
+    pattern = r"[0-9]{1,4}([.,][0-9]{1,2})?"
+
+    def complaint(self) -> str:
+        """Say what is wanted in place of what cannot be read."""
+        return str(gettext("Нужно число километров, например 35 или 12,5."))
 
 
 class Filled:

@@ -219,10 +219,7 @@ def test_without_its_lock_an_import_is_not_safe(
 
 
 def test_a_plan_is_published_once(app: Portal, world: World, clock: FrozenClock, tmp_path: Path) -> None:
-    town = Town(world, clock)
-    book = town.book("Физика")
-    town.surplus(book, 5)
-    town.need(book, 5)
+    town = a_town(world, clock)
     plan_id = town.plan().id
     ((first, second),) = race(
         app, tmp_path, "publish_plan", (world.methodist, world.methodist), ([plan_id], [plan_id])
@@ -236,10 +233,7 @@ def test_a_plan_is_published_once(app: Portal, world: World, clock: FrozenClock,
 def test_of_two_plans_taken_up_at_once_one_is_the_draft(
     app: Portal, world: World, clock: FrozenClock, tmp_path: Path
 ) -> None:
-    town = Town(world, clock)
-    book = town.book("Физика")
-    town.surplus(book, 5)
-    town.need(book, 5)
+    town = a_town(world, clock)
     first, second, third = (town.plan().id for _ in range(3))
     race(app, tmp_path, "restore_plan", (world.methodist, world.methodist), ([first], [second]))
     db.session.rollback()
@@ -263,6 +257,15 @@ def repairs(town: Town, clock: FrozenClock, district_id: int, by: User) -> list[
         ]
 
 
+def a_town(world: World, clock: FrozenClock) -> Town:
+    """Return a town where one school gives five books that another lacks."""
+    town = Town(world, clock)
+    book = town.book("Физика")
+    town.surplus(book, 5)
+    town.need(book, 5)
+    return town
+
+
 def one_draft() -> Plan:
     """Return the only draft, whose lines all stand by themselves."""
     db.session.rollback()
@@ -274,10 +277,7 @@ def one_draft() -> Plan:
 def test_of_two_repairs_at_once_one_is_the_draft(
     app: Portal, world: World, clock: FrozenClock, tmp_path: Path
 ) -> None:
-    town = Town(world, clock)
-    book = town.book("Физика")
-    town.surplus(book, 5)
-    town.need(book, 5)
+    town = a_town(world, clock)
     base = town.plan()
     first, second, anew = repairs(town, clock, world.district.id, world.methodist)
     people = (world.methodist, world.methodist)
@@ -298,10 +298,7 @@ def test_of_two_repairs_at_once_one_is_the_draft(
 
 
 def test_a_run_is_done_once(app: Portal, world: World, clock: FrozenClock, tmp_path: Path) -> None:
-    town = Town(world, clock)
-    book = town.book("Физика")
-    town.surplus(book, 5)
-    town.need(book, 5)
+    town = a_town(world, clock)
     town.plan()
     only = town.order(repair=True)
     race(app, tmp_path, "make_plan", (world.methodist, world.methodist), ([only], [only]))
@@ -312,10 +309,7 @@ def test_a_run_is_done_once(app: Portal, world: World, clock: FrozenClock, tmp_p
 def test_a_repair_ordered_twice_at_once_is_one_run(
     app: Portal, world: World, clock: FrozenClock, tmp_path: Path
 ) -> None:
-    town = Town(world, clock)
-    book = town.book("Физика")
-    town.surplus(book, 5)
-    town.need(book, 5)
+    town = a_town(world, clock)
     town.plan()
     pairs = race(app, tmp_path, "order_repair", (world.methodist, world.methodist), ([1], [2]))
     assert pairs == [("won", "won")]
@@ -327,10 +321,7 @@ def test_a_repair_ordered_twice_at_once_is_one_run(
 def test_a_plan_published_while_it_is_repaired_stays_as_it_is(
     app: Portal, world: World, clock: FrozenClock, tmp_path: Path
 ) -> None:
-    town = Town(world, clock)
-    book = town.book("Физика")
-    town.surplus(book, 5)
-    town.need(book, 5)
+    town = a_town(world, clock)
     base = town.plan()
     order = town.order(repair=True)
     race(

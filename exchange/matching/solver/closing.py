@@ -239,7 +239,17 @@ class Exchanges:
                 return None
         for arc in sorted(loaded, key=flow.__getitem__, reverse=True):
             while flow[arc]:
-                chain = self._chain(ways.tails[arc], ways.heads[arc])
+                chain = shortest_chain(
+                    ways.tails[arc],
+                    ways.heads[arc],
+                    flow=self.flow,
+                    lowers=ways.lowers,
+                    uppers=ways.uppers,
+                    trips=ways.trips,
+                    runs=self.runs,
+                    leaving=self._leaving,
+                    arriving=self._arriving,
+                )
                 if not chain:
                     self._take_back(moves)
                     self.runs[trip] = True
@@ -271,30 +281,40 @@ class Exchanges:
                 return True
         return any(flow[arc] > ways.lowers[arc] and runs[trip[arc]] for arc, _ in less)
 
-    def _chain(self, start: int, end: int) -> list[tuple[int, bool]]:
-        """Return the fewest steps from ``start`` to ``end`` that can take another copy; none: no way.
 
-        A step is an arc and whether copies are taken off it.
-        """
-        flow, runs, ways = self.flow, self.runs, self.ways
-        lower, upper, trip = ways.lowers, ways.uppers, ways.trips
-        leaving, arriving = self._leaving, self._arriving
-        came: dict[int, tuple[int, int, bool]] = {start: (NO_TRIP, start, False)}
-        waiting = deque((start,))
-        while waiting:
-            node = waiting.popleft()
-            for arc, there in leaving[node]:
-                if there not in came and flow[arc] < upper[arc] and runs[trip[arc]]:
-                    came[there] = (arc, node, False)
-                    waiting.append(there)
-            for arc, there in arriving[node]:
-                if there not in came and flow[arc] > lower[arc] and runs[trip[arc]]:
-                    came[there] = (arc, node, True)
-                    waiting.append(there)
-            if end in came:
-                chain = []
-                while end != start:
-                    arc, end, back = came[end]
-                    chain.append((arc, back))
-                return chain
-        return []
+def shortest_chain(
+    start: int,
+    end: int,
+    *,
+    flow: Sequence[int],
+    lowers: Sequence[int],
+    uppers: Sequence[int],
+    trips: Sequence[int],
+    runs: Sequence[bool],
+    leaving: Sequence[list[tuple[int, int]]],
+    arriving: Sequence[list[tuple[int, int]]],
+) -> list[tuple[int, bool]]:
+    """Return the fewest steps from ``start`` to ``end`` that can take another copy; none: no way.
+
+    A step is an arc and whether copies are taken off it. ``leaving`` and ``arriving`` pair, by node, the arcs
+    with the node at their other end.
+    """
+    came: dict[int, tuple[int, int, bool]] = {start: (NO_TRIP, start, False)}
+    waiting = deque((start,))
+    while waiting:
+        node = waiting.popleft()
+        for arc, there in leaving[node]:
+            if there not in came and flow[arc] < uppers[arc] and runs[trips[arc]]:
+                came[there] = (arc, node, False)
+                waiting.append(there)
+        for arc, there in arriving[node]:
+            if there not in came and flow[arc] > lowers[arc] and runs[trips[arc]]:
+                came[there] = (arc, node, True)
+                waiting.append(there)
+        if end in came:
+            found = []
+            while end != start:
+                arc, end, back = came[end]
+                found.append((arc, back))
+            return found
+    return []

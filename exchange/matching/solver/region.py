@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import multiprocessing
 import time
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -44,6 +44,7 @@ from exchange.matching.rules import (
     trips_of,
 )
 from exchange.matching.solver.by_hand import nearest_donor_first
+from exchange.matching.solver.closing import shortest_chain
 from exchange.matching.solver.network import Network
 from exchange.matching.solver.programme import SEED, Floats
 from exchange.matching.solver.watching import Rounds, Watch, uncollected
@@ -464,7 +465,17 @@ class _Residual:
         self.running[trip] = False
         for arc in sorted(self.lines[trip], key=lambda arc: (-flow[arc], arc)):
             while flow[arc]:
-                chain = self._chain(self.tail[arc], self.head[arc])
+                chain = shortest_chain(
+                    self.tail[arc],
+                    self.head[arc],
+                    flow=flow,
+                    lowers=self.lower,
+                    uppers=self.upper,
+                    trips=self.trip,
+                    runs=self.running,
+                    leaving=self.leaving,
+                    arriving=self.arriving,
+                )
                 if not chain:
                     for moved, copies in reversed(done):
                         flow[moved] -= copies
@@ -479,33 +490,6 @@ class _Residual:
                     flow[moved] += more
                     done.append((moved, more))
         return True
-
-    def _chain(self, start: int, end: int) -> list[tuple[int, bool]]:
-        """Return the fewest steps from ``start`` to ``end`` that can take another copy; none: no way.
-
-        A step is an arc and whether copies are taken off it.
-        """
-        flow, lower, upper = self.flow, self.lower, self.upper
-        trip, running, leaving, arriving = self.trip, self.running, self.leaving, self.arriving
-        came: dict[int, tuple[int, int, bool]] = {start: (NO_TRIP, start, False)}
-        waiting = deque((start,))
-        while waiting:
-            node = waiting.popleft()
-            for arc, there in leaving[node]:
-                if there not in came and flow[arc] < upper[arc] and running[trip[arc]]:
-                    came[there] = (arc, node, False)
-                    waiting.append(there)
-            for arc, there in arriving[node]:
-                if there not in came and flow[arc] > lower[arc] and running[trip[arc]]:
-                    came[there] = (arc, node, True)
-                    waiting.append(there)
-            if end in came:
-                chain = []
-                while end != start:
-                    arc, end, back = came[end]
-                    chain.append((arc, back))
-                return chain
-        return []
 
 
 # --- The plan -------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from exchange.matching.models import Plan, PlanLine, PlanState
 from exchange.matching.services.controls import from_json
 from exchange.matching.views import pictures
 from exchange.matching.views.blueprint import bp
+from exchange.matching.views.books import SHOWN, books_shown
 from exchange.matching.views.changes import changes_in_words
 from exchange.matching.views.controls import ControlsForm, conditions, controls_form, controls_sent
 from exchange.postings.models import Request
@@ -254,13 +255,7 @@ def _lines(plan: Plan) -> Sequence[Any]:
             Edition.year,
             Edition.part,
             Textbook.id.label("textbook_id"),
-            Textbook.title,
-            Textbook.authors,
-            Textbook.grade_from,
-            Textbook.grade_to,
-            Textbook.level,
-            Textbook.publisher,
-            Textbook.parts,
+            *SHOWN,
         )
         .join(giver, giver.id == PlanLine.giver_id)
         .join(taker, taker.id == PlanLine.taker_id)
@@ -401,21 +396,7 @@ def _bottlenecks(plan: Plan) -> list[dict[str, Any]]:
     named = plan.certificate.get("bottlenecks", [])[:BOTTLENECKS_SHOWN]
     if not named:
         return []
-    books = {
-        row.id: row
-        for row in db.session.execute(
-            sa.select(
-                Textbook.id,
-                Textbook.title,
-                Textbook.authors,
-                Textbook.grade_from,
-                Textbook.grade_to,
-                Textbook.level,
-                Textbook.publisher,
-                Textbook.parts,
-            ).where(Textbook.id.in_({item["textbook"] for item in named}))
-        )
-    }
+    books = books_shown({item["textbook"] for item in named})
     return [{**item, "book": books[item["textbook"]], "why": _why_short(item)} for item in named]
 
 
@@ -442,13 +423,7 @@ def _uncovered(plan: Plan, *, limit: int | None = None, offset: int = 0) -> list
                 Holder.id.label("school_id"),
                 Holder.short_name.label("school"),
                 Textbook.id.label("textbook_id"),
-                Textbook.title,
-                Textbook.authors,
-                Textbook.grade_from,
-                Textbook.grade_to,
-                Textbook.level,
-                Textbook.publisher,
-                Textbook.parts,
+                *SHOWN,
             )
             .join(Holder, Holder.id == Request.school_id)
             .join(Textbook, Textbook.id == Request.textbook_id)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from flask import Response, request
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from wtforms import RadioField, SelectField, StringField
+from wtforms import RadioField, SelectField
 from wtforms.fields import SelectChoice
 from wtforms.validators import NumberRange
 
@@ -19,7 +18,7 @@ from exchange.matching.rules import Carrying
 from exchange.matching.views.blueprint import bp
 from exchange.schools import access
 from exchange.web.export import export
-from exchange.web.forms import CopiesField, Form, KilometresField
+from exchange.web.forms import CopiesField, DecimalField, Form, KilometresField
 from exchange.web.pages import page
 
 WAY_NAMES = {
@@ -35,25 +34,17 @@ SHORT_NAMES = {
 MOST_KG = 5
 
 
-class KilogramsField(StringField):  # type: ignore[misc]
-    """The weight of a copy in kg, with a decimal comma or point («0,4»)."""
+class KilogramsField(DecimalField):
+    """The weight of a copy in kg («0,4»)."""
 
-    data: Any
+    pattern = r"[0-9]([.,][0-9]{1,3})?"
+
+    def complaint(self) -> str:
+        """Say what is wanted in place of what cannot be read."""
+        return str(_("Нужен вес в килограммах, например 0,4."))
 
     def _value(self) -> str:
-        if self.data is None and self.raw_data:
-            return str(self.raw_data[0])
-        return "" if self.data is None else f"{self.data:g}".replace(".", ",")
-
-    def process_formdata(self, valuelist: Sequence[str]) -> None:
-        """Read the number; an empty text is ``None``."""
-        text = "".join((valuelist[0] if valuelist else "").split())
-        self.data = None
-        if not text:
-            return
-        if not re.fullmatch(r"[0-9]([.,][0-9]{1,3})?", text):
-            raise ValueError(_("Нужен вес в килограммах, например 0,4."))
-        self.data = float(text.replace(",", "."))
+        return super()._value() if self.data is None else self.shown()
 
 
 class RoutesForm(Form):

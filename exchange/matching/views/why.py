@@ -10,11 +10,11 @@ from flask import Response, request
 from flask_babel import gettext as _
 
 from exchange.catalog import services as catalog
-from exchange.catalog.models import Textbook
 from exchange.db import db
 from exchange.matching import rules, services
 from exchange.matching.services.controls import from_json
 from exchange.matching.views.blueprint import bp
+from exchange.matching.views.books import books_shown
 from exchange.matching.views.changes import changes_in_words
 from exchange.schools import access
 from exchange.schools.models import Holder
@@ -45,7 +45,7 @@ def line(plan_id: int, line_id: int) -> Response:
         lost_weight=reasons.lost_weight,
         lost_sets=reasons.lost_sets,
         names=_names(holders),
-        books=_books(textbooks),
+        books=books_shown(textbooks),
         verdicts=_verdicts(textbooks),
         may_see_plan=access.allowed(by, Action.MATCH),
         may_change=access.allowed(by, Action.MATCH)
@@ -91,7 +91,7 @@ def school(plan_id: int, holder_id: int) -> Response:
         ],
         order=_order_of_rules(from_json(reasons.plan.controls)),
         names=_names(holders),
-        books=_books(textbooks),
+        books=books_shown(textbooks),
         verdicts=_verdicts(textbooks),
         may_see_plan=access.allowed(by, Action.MATCH),
     )
@@ -135,20 +135,3 @@ def _names(holders: Iterable[int]) -> Mapping[int, str]:
     """Return the short names of holders."""
     rows = db.session.execute(sa.select(Holder.id, Holder.short_name).where(Holder.id.in_(holders)))
     return {row.id: row.short_name for row in rows}
-
-
-def _books(textbooks: Iterable[int]) -> Mapping[int, Any]:
-    """Return what a book is shown by."""
-    rows = db.session.execute(
-        sa.select(
-            Textbook.id,
-            Textbook.title,
-            Textbook.authors,
-            Textbook.grade_from,
-            Textbook.grade_to,
-            Textbook.level,
-            Textbook.publisher,
-            Textbook.parts,
-        ).where(Textbook.id.in_(textbooks))
-    )
-    return {row.id: row for row in rows}
